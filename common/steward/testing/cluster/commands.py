@@ -1,0 +1,84 @@
+"""helm, kubectl and `linkerd` as the tests use them to set the stage, with output that is shown when one fails."""
+
+import json
+import subprocess
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from steward.errors import ToolError
+from steward.jsonvalue import Json, JsonObject, rows
+from steward.testing.cluster.binaries import Binaries
+from steward.testing.cluster.charts import CONTROL_PLANE, CRDS
+
+_NAMESPACE = "linkerd"
+_PATIENCE_SECONDS = 180
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """The three programs against one cluster, with an environment that holds nothing of the user's."""
+
+    binaries: Binaries
+    kubeconfig: Path
+    home: Path
+    """helm's cache and configuration go here."""
+
+    def run(self, argv: Sequence[str], *, given: str = "", expect: int = 0) -> str:
+        """Standard output of a program; any exit code but `expect` is an error with all that it said."""
+        done = subprocess.run(
+            list(argv),
+            input=given,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_PATIENCE_SECONDS,
+            env=self.environment(),
+        )
+        if done.returncode != expect:
+            line = " ".join(argv)
+            raise ToolError(
+                f"`{line}` ended with {done.returncode}, not {expect}:\n{done.stderr}\n{done.stdout[-2000:]}"
+            )
+        return done.stdout
+
+    def environment(self) -> dict[str, str]:
+        """What a child process of the tests sees: this cluster, these binaries, nothing else."""
+        return {
+            "KUBECONFIG": str(self.kubeconfig),
+            "HOME": str(self.home),
+            "PATH": f"{self.binaries.directory}:/usr/local/bin:/usr/bin:/bin",
+        }
+
+    def kubectl(self, *arguments: str, given: str = "", expect: int = 0) -> str:
+        """kubectl with `arguments`; `given` is its standard input."""
+        return self.run([str(self.binaries.path("kubectl")), *arguments], given=given, expect=expect)
+
+    def helm(self, *arguments: str, expect: int = 0) -> str:
+        """helm with `arguments`."""
+        return self.run([str(self.binaries.path("helm")), *arguments], expect=expect)
+
+    def apply(self, objects: "Iterable[JsonObject] | str", *, server_side: bool = False) -> None:
+        """`kubectl apply` of manifests or objects."""
+        given = objects if isinstance(objects, str) else yaml.safe_dump_all(list(objects))
+        self.kubectl("apply", *(["--server-side", "--force-conflicts"] if server_side else []), "-f", "-", given=given)
+
+    def install_gateway_api(self) -> None:
+        """The CRDs that Linkerd wants to find before it is installed."""
+        # Server-side: HTTPRoute is too large for the annotation that a client-side apply leaves behind.
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(self.binaries.gateway_api))
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+
+    def helm_linkerd(self, charts: Path, values: Path, *, wait: bool = True) -> None:
+        """Install or upgrade both of Linkerd's charts, as its documentation says."""
+        common = ("--namespace", _NAMESPACE, "--create-namespace", "--install", "--timeout", "90s")
+        self.helm("upgrade", CRDS, str(charts / CRDS), *common)
+        more = ("--reset-values", "--values", str(values), *(["--wait"] if wait else []))
+        self.helm("upgrade", CONTROL_PLANE, str(charts / CONTROL_PLANE), *common, *more)
+
+    def releases(self) -> list[JsonObject]:
+        """helm's releases in Linkerd's namespace."""
+        parsed: Json = json.loads(self.helm("list", "--namespace", _NAMESPACE, "--all", "-o", "json"))
+        return rows(parsed)
