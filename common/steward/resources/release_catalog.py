@@ -148,7 +148,7 @@ class ReleaseCatalog(Resource):
 
     kind: str = "ReleaseCatalog"
     spec: ReleaseCatalogSpec = Field(
-        default_factory=ReleaseCatalogSpec,
+        default=ReleaseCatalogSpec(),
         json_schema_extra=rules(
             (
                 "!has(self.releases) || self.releases.all(r, !has(r.supersededBy) || r.supersededBy != r.version)",

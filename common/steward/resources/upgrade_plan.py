@@ -151,7 +151,7 @@ class StepDefaults(Model):
     """What a step gets that says nothing itself."""
 
     timeout_seconds: Seconds = 900
-    retry: Retry = Field(default_factory=Retry)
+    retry: Retry = Field(default=Retry())
 
 
 _GATE_RULES = rules(
@@ -186,7 +186,7 @@ class UpgradePlanSpec(Model):
     one_way: bool = Field(default=False, description="There is no way back; said before the first step.")
     notices: tuple[Sentence, ...] = Field(default=(), max_length=64, json_schema_extra=atomic())
     progress_deadline_seconds: Seconds = 28_800
-    defaults: StepDefaults = Field(default_factory=StepDefaults)
+    defaults: StepDefaults = Field(default=StepDefaults())
     gate_templates: tuple[GateTemplate, ...] = Field(
         default=(), max_length=32, json_schema_extra={**map_list("name"), **_GATE_RULES}
     )

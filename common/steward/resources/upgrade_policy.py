@@ -73,8 +73,8 @@ class Wave(Model):
 class DataPlane(Model):
     """How proxies are rolled forward."""
 
-    selection: Selection = Field(default_factory=Selection)
-    default_wave: Wave = Field(default_factory=Wave)
+    selection: Selection = Field(default=Selection())
+    default_wave: Wave = Field(default=Wave())
 
 
 class UpgradePolicySpec(Model):
@@ -82,8 +82,8 @@ class UpgradePolicySpec(Model):
 
     channel: Channel = "edge"
     mode: Mode = Mode.MANUAL
-    target_selector: TargetSelector = Field(default_factory=TargetSelector)
-    data_plane: DataPlane = Field(default_factory=DataPlane)
+    target_selector: TargetSelector = Field(default=TargetSelector())
+    data_plane: DataPlane = Field(default=DataPlane())
     failure_policy: FailurePolicy = FailurePolicy.PAUSE
     paused: bool = Field(default=False, description="No run begins and every run stands still.")
     run_history_limit: int = Field(default=20, ge=1, le=1000)
@@ -116,7 +116,7 @@ class UpgradePolicy(Resource):
 
     kind: str = "UpgradePolicy"
     spec: UpgradePolicySpec = Field(
-        default_factory=UpgradePolicySpec,
+        default=UpgradePolicySpec(),
         json_schema_extra=rules(
             (
                 "!has(self.dataPlane) || !has(self.dataPlane.defaultWave) || "

@@ -40,7 +40,7 @@ class UpgradeRunSpec(Model):
 
     target: Release = Field(description="The release to end at, for example edge-26.8.3.")
     plan_ref: LocalRef | None = Field(default=None, description="Chosen by the versions where absent.")
-    policy_ref: LocalRef = Field(default_factory=lambda: LocalRef(name="default"))
+    policy_ref: LocalRef = Field(default=LocalRef(name="default"))
     purpose: Purpose = Purpose.UPGRADE
     dry_run: DryRun = DryRun.NONE
     state: DesiredState = DesiredState.RUN
