@@ -24,7 +24,7 @@ from steward.kube.listing import Listing, Page, Paging, read_pages
 from steward.kube.metrics import RequestObserver, Unobserved
 from steward.kube.resources import ACCESS_REVIEWS, Resource
 from steward.kube.retries import Repeat, RetryPolicy
-from steward.kube.transport import ClusterSource, Transport
+from steward.kube.transport import ClusterSource, Impersonation, Transport
 from steward.kube.watching import WatchEvent, WatchFrom, watch_events
 
 
@@ -41,6 +41,8 @@ class KubeOptions:
     field_validation: str = "Strict"
     """An unknown field in what we write is our mistake and must not be dropped in silence."""
     user_agent: str = "linkerd-steward"
+    impersonate: Impersonation | None = None
+    """Whose rights count instead of our own."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
 
 
@@ -65,7 +67,7 @@ class Kube:
     ) -> "Kube":
         """Settings from a kubeconfig, or without one from the pod's service account. Nothing is sent yet."""
         chosen = options or KubeOptions()
-        transport = await Transport.open(ClusterSource(kubeconfig, context), chosen.user_agent)
+        transport = await Transport.open(ClusterSource(kubeconfig, context, chosen.impersonate), chosen.user_agent)
         return cls(transport, clock or SystemClock(), chosen, observer or Unobserved())
 
     async def __aenter__(self) -> "Kube":

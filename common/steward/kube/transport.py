@@ -17,6 +17,7 @@ from aiohttp import (
     ConnectionTimeoutError,
     WSServerHandshakeError,
 )
+from multidict import CIMultiDict
 
 from steward.errors import ConfigurationError
 from steward.kube.errors import Answer
@@ -41,6 +42,20 @@ class ClusterSource:
 
     kubeconfig: Path | None = None
     context: str | None = None
+    impersonate: "Impersonation | None" = None
+
+
+@dataclass(frozen=True, slots=True)
+class Impersonation:
+    """Whose rights count instead of our own, as with `kubectl --as`; the API server asks whether we may do that."""
+
+    user: str
+    groups: tuple[str, ...] = ()
+
+    @property
+    def headers(self) -> list[tuple[str, str]]:
+        """One header for the user and one for each group."""
+        return [("Impersonate-User", self.user), *(("Impersonate-Group", group) for group in self.groups)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +127,7 @@ class Transport:
 
     async def websocket(self, path: str, protocol: str, timeout: timedelta) -> ClientWebSocketResponse:
         """Upgrade to a websocket, as port-forwarding needs it."""
-        headers = {"User-Agent": self._user_agent, **await self._credentials()}
+        headers = self._headers({"User-Agent": self._user_agent, **await self._credentials()})
         try:
             async with asyncio.timeout(timeout.total_seconds()):
                 return await self._rest.pool_manager.ws_connect(
@@ -153,13 +168,17 @@ class Transport:
             self.address + request.path,
             params=request.query,
             data=request.body,
-            headers=headers,
+            headers=self._headers(headers),
             timeout=timeout,
             proxy=self._rest.proxy,
             proxy_headers=self._rest.proxy_headers,
             server_hostname=self._rest.server_hostname,
             allow_redirects=False,
         )
+
+    def _headers(self, headers: Mapping[str, str]) -> CIMultiDict[str]:
+        impersonate = self._source.impersonate
+        return CIMultiDict([*headers.items(), *(impersonate.headers if impersonate else ())])
 
     async def _credentials(self) -> dict[str, str]:
         settings = await self._configuration.auth_settings()
