@@ -4,13 +4,11 @@ Every reader is total: a missing or differently typed member is the default, nev
 that somebody else wrote may have any shape.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias, cast
 
-Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
-JsonObject: TypeAlias = "dict[str, Json]"
+Json: TypeAlias = bool | int | float | str | list["Json"] | dict[str, "Json"] | None
+JsonObject: TypeAlias = dict[str, Json]
 
 
 def dig(value: Json | Mapping[str, Json], *path: str | int) -> Json:

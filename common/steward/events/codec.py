@@ -48,14 +48,15 @@ class _Head(BaseModel):
 
 
 @cache
-def _model(event: type[Event]) -> type[Envelope[Event]]:
+def model_of(event: type[Event]) -> type[Envelope[Event]]:
+    """The envelope of `event` as a pydantic model."""
     # The parameter is known only at run time, which is why the types need a word of help here.
     return cast("type[Envelope[Event]]", Envelope.__class_getitem__(event))
 
 
 def encode(envelope: Envelope[Event]) -> bytes:
     """`envelope` as structured CloudEvents JSON; absent attributes are left out, as the specification asks."""
-    model = _model(type(envelope.data))
+    model = model_of(type(envelope.data))
     return model.__pydantic_serializer__.to_json(envelope, by_alias=True, exclude_none=True)
 
 
@@ -74,7 +75,7 @@ def decode(raw: bytes) -> Reading:
     if event is None:
         return _unregistered(head)
     try:
-        return Known(_model(event).model_validate_json(raw))
+        return Known(model_of(event).model_validate_json(raw))
     except ValidationError as error:
         return Invalid(f"{head.type} does not fit its schema: {_first(error)}")
 
@@ -89,7 +90,7 @@ def _decode_known(raw: bytes) -> Known | None:
     if event is None:
         return None
     try:
-        envelope = _model(event).model_validate_json(raw)
+        envelope = model_of(event).model_validate_json(raw)
     except ValidationError:
         return None
     # The text may have been found inside the payload: only the parsed attribute decides.

@@ -81,8 +81,8 @@ class MeshDrifted(Event):
 
     name: ClassVar[str] = "mesh-drifted"
 
-    control_plane: str | None = Field(description="The version that linkerd-config names.")
-    expected_proxy: str | None = Field(description="The proxy version that new pods get.")
+    control_plane: str | None = Field(default=None, description="The version that linkerd-config names.")
+    expected_proxy: str | None = Field(default=None, description="The proxy version that new pods get.")
     meshed_pods: Annotated[int, Field(ge=0)]
     drifts: tuple[Drift, ...]
     fingerprint: str = Field(description="The same for the same differences, whatever their order.")
