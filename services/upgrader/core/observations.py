@@ -4,12 +4,13 @@ Every observation may instead be `Unseen`: the edge could not look. An unknown i
 """
 
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
+from steward.linkerd.certificates import CertificateInventory
+from steward.linkerd.ownership import Ownership
 from steward.linkerd.version import Version
-from steward.resources.upgrade_plan import CheckScope, InstallMethod
+from steward.resources.upgrade_plan import CheckScope
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,45 +92,6 @@ class InjectionsSeen:
 
 
 @dataclass(frozen=True, slots=True)
-class Certificate:
-    """One X.509 certificate as far as a decision needs it."""
-
-    name: str
-    """Where it is: `ConfigMap linkerd/linkerd-identity-trust-roots`, `Secret linkerd/linkerd-identity-issuer`, …"""
-    subject: str
-    fingerprint: str
-    not_before: datetime
-    not_after: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class WebhookCertificate:
-    """What a webhook's server has, and whether the API server would believe it."""
-
-    webhook: str
-    """`<configuration>/<webhook>`."""
-    serving: Certificate | None
-    """None where the Secret could not be read or has none; `message` says why."""
-    trusted: bool | None
-    """Whether the caBundle verifies `serving` for the service's name; None where it cannot be told."""
-    message: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CertificatesSeen:
-    """The certificates that the mesh stands on."""
-
-    anchors: tuple[Certificate, ...]
-    """Every certificate of the trust bundle, left-over ones included."""
-    issuer: Certificate | None
-    issuer_anchors: tuple[str, ...]
-    """Fingerprints of the anchors whose key verifies the issuer, whatever their dates."""
-    webhooks: tuple[WebhookCertificate, ...]
-    problems: tuple[str, ...] = ()
-    """What could not be read, a sentence each."""
-
-
-@dataclass(frozen=True, slots=True)
 class KubernetesSeen:
     """The API server's version, and what the target's charts demand of it."""
 
@@ -137,24 +99,6 @@ class KubernetesSeen:
     """As the server says it: `v1.36.3`."""
     chart_range: str = ""
     """`kubeVersion` of the target's charts, for example `>=1.31.0-0`; empty where no charts are at hand."""
-
-
-@dataclass(frozen=True, slots=True)
-class OwnershipMark:
-    """One sign of who owns the installation."""
-
-    method: InstallMethod
-    object: str
-    """`Kind namespace/name`."""
-    sign: str
-    """What was found on it: `annotation meta.helm.sh/release-name=linkerd-control-plane`."""
-
-
-@dataclass(frozen=True, slots=True)
-class OwnershipSeen:
-    """Every sign that was found."""
-
-    marks: tuple[OwnershipMark, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,5 +115,6 @@ class VersionsSeen:
 
 
 Observation: TypeAlias = (
-    CheckSeen | InjectionsSeen | CertificatesSeen | KubernetesSeen | OwnershipSeen | VersionsSeen | Unseen
+    tuple[CheckSeen, ...] | InjectionsSeen | CertificateInventory | KubernetesSeen | Ownership | VersionsSeen | Unseen
 )
+"""The observation of a gate. Certificates and ownership are `steward.linkerd`'s own facts."""

@@ -7,15 +7,10 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from services.upgrader.core.observations import (
-    CertificatesSeen,
-    CheckSeen,
-    InjectionsSeen,
-    KubernetesSeen,
-    OwnershipSeen,
-    Unseen,
-)
+from services.upgrader.core.observations import CheckSeen, InjectionsSeen, KubernetesSeen, Unseen
 from services.upgrader.core.orders import Order, Outcome, Restart, StepObservation, StepPreview
+from steward.linkerd.certificates import CertificateInventory
+from steward.linkerd.ownership import Ownership
 from steward.linkerd.version import Version
 from steward.resources.upgrade_plan import CheckScope
 
@@ -58,7 +53,7 @@ class Probes(Protocol):
         """Create one pod in each namespace as a dry run and look at the answer."""
         ...
 
-    async def certificates(self) -> CertificatesSeen | Unseen:
+    async def certificates(self) -> CertificateInventory | Unseen:
         """Trust bundle, issuer, webhook certificates and caBundles."""
         ...
 
@@ -66,7 +61,7 @@ class Probes(Protocol):
         """The server's version, and the charts' bound on it."""
         ...
 
-    async def ownership(self) -> OwnershipSeen | Unseen:
+    async def ownership(self) -> Ownership | Unseen:
         """Every sign of who owns the installation."""
         ...
 
