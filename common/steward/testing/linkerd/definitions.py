@@ -1,0 +1,91 @@
+"""The ten CustomResourceDefinitions of Linkerd: real names, groups and versions, and schemas that let everything in."""
+
+from dataclasses import dataclass
+
+from steward.jsonvalue import Json, JsonObject
+from steward.testing.linkerd.objects import CONTROL_PLANE_NS, CREATED_BY, labelled, thing
+from steward.testing.linkerd.values import NAMESPACE
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """One kind. `versions` oldest first; the last one is stored. A version ending in `!` is deprecated."""
+
+    group: str
+    kind: str
+    plural: str
+    versions: str
+    short: str = ""
+    status: bool = False
+    categories: str = ""
+
+    @property
+    def name(self) -> str:
+        """The object's name."""
+        return f"{self.plural}.{self.group}"
+
+    @property
+    def stored(self) -> str:
+        """The version that etcd keeps, which is the newest."""
+        return self.versions.split()[-1]
+
+
+_POLICY = "policy.linkerd.io"
+DEFINITIONS = (
+    Definition(_POLICY, "AuthorizationPolicy", "authorizationpolicies", "v1alpha1", "authzpolicy"),
+    Definition(_POLICY, "EgressNetwork", "egressnetworks", "v1alpha1", status=True, categories="policy"),
+    Definition(_POLICY, "HTTPLocalRateLimitPolicy", "httplocalratelimitpolicies", "v1alpha1", status=True),
+    Definition(_POLICY, "HTTPRoute", "httproutes", "v1alpha1 v1beta1 v1beta2 v1beta3", status=True),
+    Definition(_POLICY, "MeshTLSAuthentication", "meshtlsauthentications", "v1alpha1", "meshtlsauthn"),
+    Definition(_POLICY, "NetworkAuthentication", "networkauthentications", "v1alpha1", "netauthn networkauthn"),
+    Definition(_POLICY, "ServerAuthorization", "serverauthorizations", "v1alpha1! v1beta1", "saz serverauthz srvauthz"),
+    Definition(_POLICY, "Server", "servers", "v1alpha1! v1beta1! v1beta2 v1beta3", "srv"),
+    Definition("linkerd.io", "ServiceProfile", "serviceprofiles", "v1alpha1 v1alpha2", "sp"),
+    Definition(
+        "workload.linkerd.io",
+        "ExternalWorkload",
+        "externalworkloads",
+        "v1alpha1 v1beta1",
+        status=True,
+        categories="external",
+    ),
+)
+
+
+def of_definition(definition: Definition, created_by: str, chart: str) -> JsonObject:
+    """The CustomResourceDefinition; `chart` is the version its label names."""
+    result = thing("apiextensions.k8s.io/v1", "CustomResourceDefinition", definition.name, namespaced=False)
+    labels: JsonObject = {"helm.sh/chart": f"linkerd-crds-{chart}", CONTROL_PLANE_NS: NAMESPACE}
+    names: JsonObject = {
+        "kind": definition.kind,
+        "listKind": f"{definition.kind}List",
+        "plural": definition.plural,
+        "singular": definition.kind.lower(),
+    }
+    if definition.short:
+        names["shortNames"] = list[Json](definition.short.split())
+    if definition.categories:
+        names["categories"] = list[Json](definition.categories.split())
+    result["spec"] = {
+        "group": definition.group,
+        "names": names,
+        "scope": "Namespaced",
+        "versions": [_version(word, definition) for word in definition.versions.split()],
+    }
+    return labelled(result, labels, {CREATED_BY: created_by})
+
+
+def _version(word: str, definition: Definition) -> JsonObject:
+    name = word.rstrip("!")
+    anything: JsonObject = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    properties: JsonObject = {"spec": dict(anything)}
+    version: JsonObject = {"name": name, "served": True, "storage": word == definition.stored}
+    if word.endswith("!"):
+        version["deprecated"] = True
+    if definition.status:
+        properties["status"] = dict(anything)
+        # The oldest versions came before the controllers wrote a status, except for the routes.
+        if definition.kind == "HTTPRoute" or word == definition.stored:
+            version["subresources"] = {"status": {}}
+    version["schema"] = {"openAPIV3Schema": {"type": "object", "required": ["spec"], "properties": properties}}
+    return version
