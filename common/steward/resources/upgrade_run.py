@@ -97,6 +97,13 @@ class Evidence(Model):
     reason: CamelCase
     message: Sentence = ""
     baseline: bool = Field(default=False, description="Asked before the first change.")
+    before: bool = Field(default=False, description="Asked before the step's own act.")
+    findings: tuple[Annotated[str, Field(max_length=256)], ...] = Field(
+        default=(),
+        max_length=64,
+        description="What was not as it should be, by name: a later look is compared with it.",
+        json_schema_extra=atomic(),
+    )
     observed_at: AwareDatetime
 
 
