@@ -33,7 +33,7 @@ class WorkloadRef(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class ProxyFacts:
-    """The proxy container of a pod as it runs, not as it is configured."""
+    """The proxy container of a pod as it runs, not as it is configured. Build it with `ProxyFacts.of`."""
 
     image: Image
     annotated: str
@@ -42,17 +42,18 @@ class ProxyFacts:
     """Among the init containers, restarted always: where edge-26.5.2 and later put it."""
     trust: str
     """SHA-256 of the trust bundle that the injector gave it, empty where it noted none."""
+    version: Version | None
+    """The version of the proxy, None where neither tag nor annotation name one."""
+    label: str
+    """The version as far as it can be told, for counting: empty where it cannot."""
 
-    @property
-    def version(self) -> Version | None:
-        """The version of the proxy, None where neither tag nor annotation name one."""
-        return self.image.version or Version.maybe(self.annotated)
-
-    @property
-    def label(self) -> str:
-        """The version as far as it can be told, for counting: empty where it cannot."""
-        known = self.version
-        return str(known) if known is not None else self.image.tag or self.annotated
+    @classmethod
+    def of(cls, image: str, annotated: str = "", *, native: bool = True, trust: str = "") -> "ProxyFacts":
+        """The proxy that runs `image`."""
+        parsed = Image.parse(image)
+        version = parsed.version or Version.maybe(annotated)
+        label = str(version) if version is not None else parsed.tag or annotated
+        return cls(parsed, annotated, native, trust, version, intern(label))
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,7 +167,7 @@ def _proxy(spec: JsonObject, annotations: Mapping[str, str]) -> ProxyFacts | Non
 
 @lru_cache(maxsize=4096)
 def _shared_proxy(image: str, annotated: str, native: bool, trust: str) -> ProxyFacts:  # noqa: FBT001 - a cache key
-    return ProxyFacts(Image.parse(image), annotated, native, trust)
+    return ProxyFacts.of(image, annotated, native=native, trust=trust)
 
 
 @lru_cache(maxsize=65536)
