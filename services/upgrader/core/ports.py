@@ -21,8 +21,8 @@ class Installation(Protocol):
     Step types that reach it: Preflight (observe and preview only), ApplyCRDs, UpgradeControlPlane, Prune.
     """
 
-    async def observe(self, order: Order) -> StepObservation:
-        """Look how far the step's goal is. Changes nothing."""
+    async def observe(self, order: Order) -> StepObservation | Unseen:
+        """Look how far the step's goal is. Changes nothing. Unseen: it could not look; that says nothing."""
         ...
 
     async def act(self, order: Order) -> Outcome:
