@@ -4,11 +4,11 @@ from dataclasses import dataclass
 
 from structlog.typing import FilteringBoundLogger
 
-from steward.bus.client import Bus
 from steward.clock import Clock
 from steward.kube.client import Kube
 from steward.service.health import Health
 from steward.service.instruments import Instruments
+from steward.service.patient_bus import EventBus
 from steward.service.settings import ServiceSettings
 
 
@@ -19,7 +19,7 @@ class Chassis:
     name: str
     settings: ServiceSettings
     clock: Clock
-    bus: Bus
+    bus: EventBus
     kube: Kube
     instruments: Instruments
     health: Health

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
+from steward.bus.metrics import BusMetrics
 from steward.service.instruments import Instruments, Metric, counter, gauge, histogram
 
 
@@ -91,7 +92,7 @@ class ChassisMetrics:
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredBus:
+class MeasuredBus(BusMetrics):
     """Counts what the bus tells (steward.bus.metrics.BusMetrics)."""
 
     instruments: Instruments

@@ -13,7 +13,6 @@ from typing import TypeAlias
 
 from prometheus_client import CollectorRegistry, start_http_server
 
-from steward.bus.client import Bus
 from steward.bus.errors import BusClosed
 from steward.clock import Clock, SystemClock
 from steward.errors import ConfigurationError, StewardError
@@ -23,6 +22,7 @@ from steward.service.chassis_metrics import ChassisMetrics, MeasuredBus, Measure
 from steward.service.health import Health, HealthServer, watch_lag
 from steward.service.instruments import Instruments, Metric
 from steward.service.logs import adopt_library_logs, logger
+from steward.service.patient_bus import PatientBus
 from steward.service.settings import HttpSettings, ServiceSettings
 
 Serve: TypeAlias = Callable[[Chassis], Awaitable[None]]
@@ -105,19 +105,19 @@ async def lent(
         options=KubeOptions(user_agent=f"linkerd-steward-{name}"),
     )
     async with kube:
-        bus = await Bus.connect(settings.bus, name=name, clock=clock, metrics=MeasuredBus(instruments, own))
-        health.ready_when(f"{name}: bus", lambda: None if bus.connected else "not connected to NATS")
+        bus = PatientBus(settings.bus, name=name, clock=clock, metrics=MeasuredBus(instruments, own), log=log)
+        health.ready_when(f"{name}: bus", lambda: bus.problem)
         try:
             async with asyncio.TaskGroup() as tasks:
                 watchers = [
                     tasks.create_task(watch_lag(clock, instruments, own.loop_lag), name="lag"),
-                    tasks.create_task(bus.died(), name="bus"),
+                    tasks.create_task(bus.keep(), name="bus"),
                 ]
                 yield Chassis(name, settings, clock, bus, kube, instruments, health, log)
                 for watcher in watchers:
                     watcher.cancel()
         finally:
-            await bus.close(settings.bus.drain_deadline)
+            await bus.close()
 
 
 def cancel_when_asked(task: asyncio.Task[None]) -> asyncio.Event:

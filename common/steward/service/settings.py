@@ -76,6 +76,8 @@ class ServiceSettings(BaseSettings):
     model_config = SettingsConfigDict(
         env_prefix="STEWARD_",
         env_nested_delimiter="__",
+        # A list is written with commas; its field splits it, and JSON is not asked of people.
+        enable_decoding=False,
         frozen=True,
         extra="ignore",
         use_attribute_docstrings=True,
