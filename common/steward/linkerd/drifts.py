@@ -13,8 +13,9 @@ from steward.linkerd.control_plane import ControlPlane
 from steward.linkerd.injection import NotMeshed, native_expected, pinned_version, why_not_meshed
 from steward.linkerd.inventory import Inventory
 from steward.linkerd.knowledge import Knowledge
-from steward.linkerd.pods import PodFacts, ProxyFacts
+from steward.linkerd.pods import PodFacts, ProxyFacts, WorkloadRef
 from steward.linkerd.version import Version
+from steward.linkerd.workloads import NamespaceFacts, WorkloadFacts
 
 EXAMPLES = 10
 MOST_STEPS_BEHIND = 1
@@ -52,33 +53,56 @@ class Difference:
     example: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Surroundings:
+    """What all pods of a workload have in common, wherever the workload itself is known."""
+
+    namespace: NamespaceFacts | None
+    workload: WorkloadFacts | None
+    pin: str
+    native: bool | None
+
+
 class Judge:
     """Judges the pods of one inventory; what many pods have in common is worked out once."""
 
-    __slots__ = ("_control_plane", "_inventory", "_knowledge", "_known")
+    __slots__ = ("_control_plane", "_inventory", "_knowledge", "_known", "_surroundings")
 
     def __init__(self, inventory: Inventory, control_plane: ControlPlane, knowledge: Knowledge) -> None:
         self._inventory = inventory
         self._control_plane = control_plane
         self._knowledge = knowledge
         self._known: dict[tuple[str, str, str], frozenset[DriftKind]] = {}
+        self._surroundings: dict[WorkloadRef, _Surroundings] = {}
 
     def verdict(self, pod: PodFacts) -> PodVerdict:
         """What is to be said of one pod."""
+        around = self._surroundings.get(pod.workload) or self._look_around(pod)
+        skipped = why_not_meshed(pod, around.namespace, self._control_plane)
+        expected = around.pin or self._control_plane.expected_proxy
+        kinds = _NOTHING if skipped is not None else self._kinds(pod, around, expected)
+        return PodVerdict(pod, skipped, kinds, expected, bool(around.pin))
+
+    def _look_around(self, pod: PodFacts) -> _Surroundings:
         namespace = self._inventory.namespaces.get(pod.namespace)
         workload = self._inventory.workloads.get(pod.workload)
-        skipped = why_not_meshed(pod, namespace, self._control_plane)
-        pin = pinned_version(pod, workload, namespace)
-        expected = pin or self._control_plane.expected_proxy
-        if skipped is not None:
-            return PodVerdict(pod, skipped, _NOTHING, expected, bool(pin))
+        around = _Surroundings(
+            namespace,
+            workload,
+            pinned_version(pod, workload, namespace),
+            native_expected(pod, workload, namespace, self._control_plane),
+        )
+        if workload is not None:
+            self._surroundings[pod.workload] = around
+        return around
+
+    def _kinds(self, pod: PodFacts, around: _Surroundings, expected: str) -> frozenset[DriftKind]:
         if pod.proxy is None:
-            return PodVerdict(pod, None, _MISSING, expected, bool(pin))
+            return _MISSING
         kinds = self._differs(pod.proxy, expected)
-        native = native_expected(pod, workload, namespace, self._control_plane)
-        if native is not None and native != pod.proxy.native:
-            kinds |= {DriftKind.SIDECAR_MODE}
-        return PodVerdict(pod, None, kinds, expected, bool(pin))
+        if around.native is not None and around.native != pod.proxy.native:
+            return kinds | {DriftKind.SIDECAR_MODE}
+        return kinds
 
     def _differs(self, proxy: ProxyFacts, expected: str) -> frozenset[DriftKind]:
         key = (proxy.label, proxy.trust, expected)

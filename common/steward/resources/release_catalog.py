@@ -62,6 +62,9 @@ class ChannelStatus(Model):
     offered: Release | None = Field(default=None, description="What the feed says at present.")
     regressed: bool = Field(default=False, description="The feed offers something older than the head.")
     previous_heads: tuple[Head, ...] = Field(default=(), max_length=50, json_schema_extra=atomic())
+    announced: Release | None = Field(
+        default=None, description="The newest head that needs no event any more, because it is stored or needed none."
+    )
 
 
 class SourceStatus(Model):
@@ -101,6 +104,7 @@ class MeshStatus(Model):
     drifts: tuple[DriftStatus, ...] = Field(default=(), max_length=32, json_schema_extra=atomic())
     fingerprint: str = Field(default="", description="Of the drifts that were last announced.")
     announcements: int = Field(default=0, description="How often a drift was announced: makes each one an event.")
+    published: int = Field(default=0, description="How many of the announcements are stored as events.")
     observed_at: AwareDatetime | None = None
 
 
@@ -110,6 +114,7 @@ class Withdrawal(Model):
     version: Release
     reason: Sentence
     announced_at: AwareDatetime
+    published: bool = Field(default=False, description="Whether the event is stored.")
 
 
 class ReleaseCatalogStatus(Model):
