@@ -1,0 +1,1 @@
+"""Looks at a mesh through `steward.kube`: once (`gather`), all the time (`view`), and at its certificates."""
