@@ -1,11 +1,30 @@
 """The pytest plugin: real parts and honest fakes as fixtures. Installed with the extra `testing`."""
 
-import pytest
+from collections.abc import AsyncIterator
 
+import pytest
+import pytest_asyncio
+
+from steward.kube.client import Kube
 from steward.testing.clock import ManualClock
+from steward.testing.kubernetes.server import FakeKubernetes
 
 
 @pytest.fixture
 def manual_clock() -> ManualClock:
     """A clock that stands still until the test moves it."""
     return ManualClock()
+
+
+@pytest_asyncio.fixture
+async def fake_kubernetes() -> AsyncIterator[FakeKubernetes]:
+    """A simulated cluster of its own for each test: `steward.testing.kubernetes.server`."""
+    async with FakeKubernetes() as kubernetes:
+        yield kubernetes
+
+
+@pytest_asyncio.fixture
+async def kube(fake_kubernetes: FakeKubernetes) -> AsyncIterator[Kube]:
+    """The simulated cluster through the client that services use, as its administrator."""
+    async with await Kube.connect(kubeconfig=fake_kubernetes.kubeconfig()) as client:
+        yield client
