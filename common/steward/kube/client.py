@@ -22,6 +22,7 @@ from steward.kube.errors import NotFound
 from steward.kube.exchange import APPLY, JSON, JSON_PATCH, MERGE, Caller, Exchange
 from steward.kube.listing import Listing, Page, Paging, read_pages
 from steward.kube.metrics import RequestObserver, Unobserved
+from steward.kube.pace import WatchPace
 from steward.kube.resources import ACCESS_REVIEWS, Resource
 from steward.kube.retries import Repeat, RetryPolicy
 from steward.kube.transport import ClusterSource, Impersonation, Transport
@@ -44,6 +45,7 @@ class KubeOptions:
     impersonate: Impersonation | None = None
     """Whose rights count instead of our own."""
     retry: RetryPolicy = field(default_factory=RetryPolicy)
+    watch: WatchPace = field(default_factory=WatchPace)
 
 
 class Kube:

@@ -4,8 +4,8 @@
         kube = await Kube.connect(kubeconfig=kubernetes.kubeconfig())
 
 It keeps the promises that `tests/contracts/kubernetes` checks against a real kube-apiserver as well. What it does not
-do: CEL rules and admission policies are not evaluated, webhooks are Python callbacks (`admit`), no controller runs (what
-garbage collection and namespace deletion do happens at once), bodies are JSON only.
+do: CEL rules and admission policies are not evaluated, webhooks are Python callbacks (`admit`), no controller runs (but
+garbage collection and namespace deletion happen at once), bodies are JSON only.
 """
 
 import asyncio
