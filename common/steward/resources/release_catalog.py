@@ -91,6 +91,21 @@ class DriftStatus(Model):
     kind: DriftKind
     count: int
     message: Sentence
+    examples: tuple[Annotated[str, Field(max_length=512)], ...] = Field(
+        default=(), max_length=10, description="Some of the objects.", json_schema_extra=atomic()
+    )
+
+
+class DriftAnnouncement(Model):
+    """What an event that is not stored yet will say of the mesh."""
+
+    number: int = Field(ge=1)
+    time: AwareDatetime
+    control_plane: str | None = None
+    expected_proxy: str | None = None
+    meshed_pods: int = 0
+    drifts: tuple[DriftStatus, ...] = Field(default=(), max_length=32, json_schema_extra=atomic())
+    fingerprint: str
 
 
 class MeshStatus(Model):
@@ -104,7 +119,12 @@ class MeshStatus(Model):
     drifts: tuple[DriftStatus, ...] = Field(default=(), max_length=32, json_schema_extra=atomic())
     fingerprint: str = Field(default="", description="Of the drifts that were last announced.")
     announcements: int = Field(default=0, description="How often a drift was announced: makes each one an event.")
-    published: int = Field(default=0, description="How many of the announcements are stored as events.")
+    unpublished: tuple[DriftAnnouncement, ...] = Field(
+        default=(),
+        max_length=20,
+        description="Announcements that are not stored as events yet.",
+        json_schema_extra=atomic(),
+    )
     observed_at: AwareDatetime | None = None
 
 
