@@ -42,6 +42,17 @@ class _Client(Client):
         self.greeting = {**self.greeting, **info}
         await super()._process_info(info, initial_connection)
 
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        # The same as upstream's, which looks at every character of every name and takes a third of a delivery's time.
+        headers: dict[str, str] = {}
+        for line in raw.decode(errors="replace").split("\r\n"):
+            name, colon, value = line.partition(":")
+            name = name.strip()
+            if colon and name.isascii() and " " not in name and "\t" not in name:
+                headers[name] = value.strip()
+        return headers
+
 
 class Connection:
     """A connection that is kept for ever, until it is closed or lost for good."""

@@ -33,7 +33,6 @@ from steward.bus.pulling import Pace, Pulling
 from steward.bus.streams import ConsumerSpec, nanoseconds
 from steward.errors import Reject, Retry
 from steward.events.codec import Invalid, Unknown, decode
-from steward.events.subjects import event_name
 
 log = logging.getLogger("steward.bus")
 
@@ -44,12 +43,6 @@ CRASH_ALLOWANCE = 10
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 300.0
 _TICK = timedelta(milliseconds=500)
-
-
-def order_key(subject: str) -> str:
-    """What an event is about, whatever happened to it: cluster and key, without the event's name."""
-    tokens = subject.split(".", 4)
-    return f"{tokens[2]}.{tokens[4]}" if len(tokens) == 5 else subject
 
 
 def retry_delay(attempt: int) -> timedelta:
@@ -154,7 +147,7 @@ class Consumption:
         place = place_of(message.reply)
         if place.attempt > 1 and self._is_here(message, place):
             return
-        held = Held(message, place, order_key(message.subject), self._tick)
+        held = Held(message, place, self._tick)
         self._held[place.sequence] = held
         self._lanes.put(held.key, held)
 
@@ -170,7 +163,14 @@ class Consumption:
         return True
 
     async def _answer(self, held: Held) -> Outcome:
-        """Handle and answer one event."""
+        """Handle and answer one event, and see to it that the next ones come."""
+        outcome = await self._settle(held)
+        if self._pulling.wants():
+            with suppress(BusClosed):
+                await self._pulling.refill()
+        return outcome
+
+    async def _settle(self, held: Held) -> Outcome:
         try:
             self._connection.check_open()
             verdict = await self._verdict(held)
@@ -198,11 +198,11 @@ class Consumption:
         await self._dead_letters.bury(held, self._path, reason)
         await self._connection.send(held.reply, b"+TERM")
         self._acked.add(held.place)
-        self._metrics.dead_lettered(self._spec.name, _name(held))
+        self._metrics.dead_lettered(self._spec.name, held.name)
 
     async def _send_away(self, held: Held, delay: timedelta) -> Outcome:
         """Have it delivered again after `delay`; it keeps its place meanwhile."""
-        self._metrics.retried(self._spec.name, _name(held))
+        self._metrics.retried(self._spec.name, held.name)
         patience = delay + self._spec.ack_wait
         # Before the answer goes out, because the redelivery may be here before it returns.
         held.away_until = self._clock.monotonic() + patience.total_seconds()
@@ -215,7 +215,7 @@ class Consumption:
 
     async def _verdict(self, held: Held) -> Retry | Reject | None:
         """What is to become of an event: None is done, `Retry` again, `Reject` the dead letters."""
-        consumer, name, place = self._spec.name, _name(held), held.place
+        consumer, name, place = self._spec.name, held.name, held.place
         if place.attempt > 1 and place in self._acked:
             # Only its acknowledgement was lost, with the connection.
             self._metrics.skipped(consumer, name, "repeated")
@@ -236,7 +236,7 @@ class Consumption:
         return await self._run_handler(held, Delivery(reading.envelope, held.subject, *self._path, place))
 
     async def _run_handler(self, held: Held, delivery: Delivery) -> Retry | Reject | None:
-        consumer, name = self._spec.name, _name(held)
+        consumer, name = self._spec.name, held.name
         began = self._clock.monotonic()
         try:
             await self._handle(delivery)
@@ -255,7 +255,7 @@ class Consumption:
         """What a handler's exception means for its event."""
         answer, attempt, last = _meant(error), held.place.attempt, self._spec.max_deliver
         if isinstance(answer, Reject):
-            self._metrics.rejected(self._spec.name, _name(held))
+            self._metrics.rejected(self._spec.name, held.name)
             return answer
         if not isinstance(answer, Retry):
             log.error("%s failed on %s (delivery %d)", self._spec.name, held.subject, attempt, exc_info=error)
@@ -312,10 +312,6 @@ class _Finished:
     def __contains__(self, place: Place) -> bool:
         identity = (place.sequence, place.stored_ns)
         return identity in self._recent or identity in self._older
-
-
-def _name(held: Held) -> str:
-    return event_name(held.subject) or "foreign"
 
 
 def _meant(error: BaseException) -> BaseException:

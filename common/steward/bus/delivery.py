@@ -12,6 +12,7 @@ from steward.events.base import Envelope, Event
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _WITHOUT_DOMAIN = 9
 _WITH_DOMAIN = 11
+_TOKENS_OF_OURS = 5
 
 
 class Place(NamedTuple):
@@ -65,17 +66,25 @@ class Delivery:
         return self.place.stored_at
 
 
+def name_and_key(subject: str) -> tuple[str, str]:
+    """The event's name, and what orders it: cluster and key, so that all events of one run are in one lane."""
+    tokens = subject.split(".", 4)
+    if len(tokens) == _TOKENS_OF_OURS and tokens[0] == "steward":
+        return tokens[3], f"{tokens[2]}.{tokens[4]}"
+    return "foreign", subject
+
+
 class Held:
     """A message that this process holds: it is being answered, waits its turn, or is expected back."""
 
-    __slots__ = ("away_until", "data", "headers", "key", "place", "reply", "subject", "tick")
+    __slots__ = ("away_until", "data", "headers", "key", "name", "place", "reply", "subject", "tick")
 
-    def __init__(self, message: Msg, place: Place, key: str, tick: int) -> None:
+    def __init__(self, message: Msg, place: Place, tick: int) -> None:
         self.subject = message.subject
+        self.name, self.key = name_and_key(message.subject)
         self.data = message.data
         self.headers: dict[str, str] = message.headers or {}
         self.reply = message.reply
         self.place = place
-        self.key = key
         self.tick = tick
         self.away_until: float | None = None

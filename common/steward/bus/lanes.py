@@ -48,6 +48,8 @@ class Lanes(Generic[T]):
         self._lanes: dict[str, Lane[T]] = {}
         self._ready: deque[Lane[T]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
+        # Apart from the set, which still holds a worker that has nothing left to do and is about to end.
+        self._active = 0
         self._closed = False
         self._crash: BaseException | None = None
         self.load = 0
@@ -119,12 +121,19 @@ class Lanes(Generic[T]):
             return
         lane.scheduled = True
         self._ready.append(lane)
-        if len(self._workers) < self._concurrency:
+        if self._active < self._concurrency:
+            self._active += 1
             worker = asyncio.get_running_loop().create_task(self._work_off())
             self._workers.add(worker)
             worker.add_done_callback(self._worker_ended)
 
     async def _work_off(self) -> None:
+        try:
+            await self._work_off_ready()
+        finally:
+            self._active -= 1
+
+    async def _work_off_ready(self) -> None:
         done = 0
         while self._ready:
             lane = self._ready.popleft()
