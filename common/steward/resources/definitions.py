@@ -122,6 +122,8 @@ class _Structural:
             converted.pop("additionalProperties", None)
         if converted.get("default", ...) is None:
             del converted["default"]
+        elif "default" in converted:
+            converted["default"] = _without_nulls(converted["default"])
 
     def _convert_bounds(self, converted: Schema) -> None:
         match text(converted, "type"):
@@ -134,6 +136,13 @@ class _Structural:
                 converted.setdefault("maxLength", 4096)
             case _:
                 pass
+
+
+def _without_nulls(value: Json) -> Json:
+    """An absent member is left out of a default: null is no string."""
+    if isinstance(value, dict):
+        return {key: _without_nulls(member) for key, member in value.items() if member is not None}
+    return value
 
 
 def write(directory: Path) -> list[Path]:
