@@ -13,7 +13,7 @@ from steward.jsonvalue import Json, JsonObject, rows
 from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.charts import CONTROL_PLANE, CRDS
 
-_NAMESPACE = "linkerd"
+NAMESPACE = "linkerd"
 _PATIENCE_SECONDS = 180
 
 
@@ -73,12 +73,12 @@ class Commands:
 
     def helm_linkerd(self, charts: Path, values: Path, *, wait: bool = True) -> None:
         """Install or upgrade both of Linkerd's charts, as its documentation says."""
-        common = ("--namespace", _NAMESPACE, "--create-namespace", "--install", "--timeout", "90s")
+        common = ("--namespace", NAMESPACE, "--create-namespace", "--install", "--timeout", "90s")
         self.helm("upgrade", CRDS, str(charts / CRDS), *common)
         more = ("--reset-values", "--values", str(values), *(["--wait"] if wait else []))
         self.helm("upgrade", CONTROL_PLANE, str(charts / CONTROL_PLANE), *common, *more)
 
     def releases(self) -> list[JsonObject]:
         """helm's releases in Linkerd's namespace."""
-        parsed: Json = json.loads(self.helm("list", "--namespace", _NAMESPACE, "--all", "-o", "json"))
+        parsed: Json = json.loads(self.helm("list", "--namespace", NAMESPACE, "--all", "-o", "json"))
         return rows(parsed)

@@ -36,7 +36,6 @@ _OF_THE_HOP = frozenset(
         "upgrade",
     }
 )
-_CHUNK = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
