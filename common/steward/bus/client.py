@@ -13,7 +13,7 @@ from steward.bus.metrics import BusMetrics
 from steward.bus.publishing import Published, Publisher
 from steward.bus.pulling import Pace
 from steward.bus.reading import event_ids, tail
-from steward.bus.reconcile import Change, reconcile
+from steward.bus.reconcile import Change, ensure, reconcile
 from steward.bus.settings import BusSettings
 from steward.bus.streams import EVENTS, STORES, ConsumerSpec, Start, StoreSpec
 from steward.clock import Clock
@@ -75,6 +75,10 @@ class Bus:
     ) -> list[Change]:
         """Create what is missing, update what differs; what would lose something comes back as `Refused`."""
         return await reconcile(self._connection, stores, consumers, replicas=self._connection.settings.replicas)
+
+    async def ensure(self, stores: Sequence[StoreSpec]) -> None:
+        """Create what is missing and change nothing."""
+        await ensure(self._connection, stores, replicas=self._connection.settings.replicas)
 
     async def publish(self, envelope: Envelope[Event]) -> Published:
         """Store an event exactly once: safe to repeat under the same id, retried until the deadline."""

@@ -71,11 +71,11 @@ async def reconcile(
     """Create what is missing and update what differs; what would lose something is reported instead."""
     changes = []
     for store in stores:
-        target = _Target("stream", store.name, f"STREAM.{{}}.{store.name}", "INFO", wrap="")
+        target = _Target("stream", store.name, f"STREAM.{{}}.{store.name}", wrap="")
         changes.append(await _settle(connection, target, store.config(replicas)))
     for consumer in consumers:
         where = f"{consumer.stream}.{consumer.name}"
-        target = _Target("consumer", consumer.name, f"CONSUMER.{{}}.{where}", "INFO", wrap=consumer.stream)
+        target = _Target("consumer", consumer.name, f"CONSUMER.{{}}.{where}", wrap=consumer.stream)
         changes.append(await _settle(connection, target, consumer.config(replicas)))
     for change in changes:
         level = {Verdict.UNCHANGED: logging.DEBUG, Verdict.REFUSED: logging.WARNING}.get(change.verdict, logging.INFO)
@@ -84,12 +84,24 @@ async def reconcile(
     return changes
 
 
+async def ensure(connection: Connection, stores: Sequence[StoreSpec], *, replicas: int) -> None:
+    """Create what is missing and change nothing: for guests, who do not decide what the streams are."""
+    for store in stores:
+        target = _Target("stream", store.name, f"STREAM.{{}}.{store.name}", wrap="")
+        if await _look(connection, target) is not None:
+            continue
+        try:
+            await connection.api(target.verb("create"), store.config(replicas))
+        except ApiError as error:
+            if error.err_code not in _EXISTS_OTHERWISE:
+                raise
+
+
 @dataclass(frozen=True, slots=True)
 class _Target:
     kind: str
     name: str
     path: str
-    question: str
     wrap: str
 
     def body(self, config: JsonObject, action: str) -> JsonObject:

@@ -8,6 +8,7 @@ import pytest_asyncio
 from steward.kube.client import Kube
 from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.server import FakeKubernetes
+from steward.testing.nats import NatsCluster, NatsServer
 
 
 @pytest.fixture
@@ -28,3 +29,17 @@ async def kube(fake_kubernetes: FakeKubernetes) -> AsyncIterator[Kube]:
     """The simulated cluster through the client that services use, as its administrator."""
     async with await Kube.connect(kubeconfig=fake_kubernetes.kubeconfig()) as client:
         yield client
+
+
+@pytest_asyncio.fixture
+async def nats_server() -> AsyncIterator[NatsServer]:
+    """A NATS server of its own for each test, with JetStream and an empty store: `steward.testing.nats`."""
+    async with NatsServer() as server:
+        yield server
+
+
+@pytest_asyncio.fixture
+async def nats_cluster() -> AsyncIterator[NatsCluster]:
+    """Three NATS servers that replicate to one another."""
+    async with NatsCluster() as cluster:
+        yield cluster
