@@ -122,14 +122,20 @@ class Trust:
         return replace(self, anchors=self.anchors.rstrip("\n") + "\n" + certificate)
 
 
-def webhook_pair(service: str, now: datetime, *, life: timedelta = YEAR, name: str | None = None) -> Pair:
+def webhook_pair(
+    service: str, now: datetime, *, life: timedelta = YEAR, name: str | None = None, quick: bool = False
+) -> Pair:
     """The self-signed certificate of a webhook, as each render of the charts makes it anew.
 
-    `name` instead of the service's own makes the wrong one that a fault test needs.
+    `name` instead of the service's own makes the wrong one that a fault test needs. `quick` takes an elliptic key
+    instead of the 2048 bits of RSA that Helm's `genSelfSignedCert` makes in a tenth of a second.
     """
     common_name = name or f"{service}.linkerd.svc"
-    # 2048 bits of RSA, as Helm's genSelfSignedCert makes them.
-    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    key: SigningKey = (
+        ec.generate_private_key(ec.SECP256R1())
+        if quick
+        else rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    )
     subject = _name(common_name)
     builder = _leaf(_builder(subject, subject, key, Validity.around(now, life)), common_name, ())
     return _pair(builder.sign(key, hashes.SHA256()), key)

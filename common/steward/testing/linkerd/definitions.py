@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steward.jsonvalue import Json, JsonObject
+from steward.jsonvalue import Json, JsonObject, table
 from steward.testing.linkerd.objects import CONTROL_PLANE_NS, CREATED_BY, labelled, thing
 from steward.testing.linkerd.values import NAMESPACE
 
@@ -50,6 +50,28 @@ DEFINITIONS = (
         categories="external",
     ),
 )
+
+
+def gateway_api() -> list[JsonObject]:
+    """The two definitions of the Gateway API that Linkerd needs, served as `v1`."""
+    group = "gateway.networking.k8s.io"
+    routes = (
+        Definition(group, "GRPCRoute", "grpcroutes", "v1", status=True),
+        Definition(group, "HTTPRoute", "httproutes", "v1beta1 v1", status=True),
+    )
+    made = []
+    for route in routes:
+        definition = of_definition(route, "", "")
+        table(definition, "metadata").pop("labels")
+        # The API server refuses definitions of a protected group that do not name their approval.
+        annotations: JsonObject = {
+            "api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/3328",
+            "gateway.networking.k8s.io/bundle-version": "v1.2.1",
+            "gateway.networking.k8s.io/channel": "standard",
+        }
+        table(definition, "metadata")["annotations"] = annotations
+        made.append(definition)
+    return made
 
 
 def of_definition(definition: Definition, created_by: str, chart: str) -> JsonObject:

@@ -13,6 +13,7 @@ from json import dumps
 
 from steward.jsonvalue import Json, JsonObject, dig, flag, rows, table, text, texts, whole
 from steward.testing.linkerd.proxy import INIT, PROXY, Wanted, init_container, proxy_container, volumes
+from steward.testing.linkerd.release import Release
 from steward.testing.linkerd.values import NAMESPACE, ProxyValues, load
 
 INJECT = "linkerd.io/inject"
@@ -44,6 +45,14 @@ class Injector:
 
     values: ProxyValues
     bundle: str
+    version: str = ""
+    """The release whose program it is, where that differs from the values: they are read anew at each request, so a
+    rollout mixes an old program with new values."""
+
+    @property
+    def release(self) -> Release:
+        """The release whose program renders."""
+        return Release(self.version) if self.version else self.values.release
 
     @classmethod
     def of(cls, config_values: str | JsonObject, bundle: str) -> "Injector":
@@ -91,7 +100,7 @@ def inject(pod: JsonObject, *, namespace: JsonObject, injector: Injector, owner:
     injected = deepcopy(pod)
     settings = texts(namespace, "metadata", "annotations") | texts(pod, "metadata", "annotations")
     wanted = _wanted(pod, settings, injector)
-    _add_containers(injected, wanted, injector.values)
+    _add_containers(injected, wanted, injector)
     _add_metadata(injected, text(namespace, "metadata", "name"), settings, wanted, injector)
     _add_owner_label(injected, owner)
     return Injection(injected)
@@ -136,7 +145,7 @@ def _wanted(pod: JsonObject, settings: dict[str, str], injector: Injector) -> Wa
     asked = next((settings[key] for key in NATIVE if key in settings), None)
     return Wanted(
         image=image,
-        init_image=values.release.init_image(image),
+        init_image=injector.release.init_image(image),
         native=values.native if asked is None else asked == "true",
         inbound_ports=[
             whole(port, "containerPort")
@@ -147,9 +156,9 @@ def _wanted(pod: JsonObject, settings: dict[str, str], injector: Injector) -> Wa
     )
 
 
-def _add_containers(pod: JsonObject, wanted: Wanted, values: ProxyValues) -> None:
+def _add_containers(pod: JsonObject, wanted: Wanted, injector: Injector) -> None:
     spec = table(pod, "spec")
-    proxy, init = proxy_container(wanted, values), init_container(wanted, values)
+    proxy, init = proxy_container(wanted, injector.values), init_container(wanted, injector.values)
     own_inits: list[Json] = [*rows(spec, "initContainers")]
     containers: list[Json] = [*rows(spec, "containers")]
     # Native sidecars stand before everybody's init containers, so these have a network; a classic sidecar is the
@@ -169,7 +178,7 @@ def _add_metadata(
     metadata["annotations"] = {
         **inherited,
         **table(metadata, "annotations"),
-        "linkerd.io/created-by": f"linkerd/proxy-injector {injector.values.release.version}",
+        "linkerd.io/created-by": f"linkerd/proxy-injector {injector.release.version}",
         "linkerd.io/proxy-version": wanted.image.rpartition(":")[2],
         "linkerd.io/trust-root-sha256": sha256(injector.bundle.encode()).hexdigest(),
     }

@@ -103,7 +103,7 @@ def init_container(wanted: Wanted, values: ProxyValues) -> JsonObject:
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [{"mountPath": "/run", "name": "linkerd-proxy-init-xtables-lock"}],
     }
-    if values.release.init_inside_proxy_image:
+    if wanted.init_image == wanted.image:
         container["command"] = ["/usr/lib/linkerd/linkerd2-proxy-init"]
     return container
 

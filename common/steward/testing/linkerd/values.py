@@ -4,6 +4,7 @@
 defaults, keys included, in the Secret `linkerd-config-overrides`.
 """
 
+from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass
 from enum import StrEnum
@@ -130,11 +131,16 @@ class Installation:
         return dump(values)
 
     @property
-    def stored_overrides(self) -> str:
-        """The key of Secret `linkerd-config-overrides`: what the CLI needs to render this installation again."""
+    def changed(self) -> JsonObject:
+        """What differs from the chart's defaults, certificates and private keys included."""
         kept = difference(chart_defaults(self.release), self.values)
         kept.pop("cliVersion", None)
-        return dump(kept)
+        return kept
+
+    @property
+    def stored_overrides(self) -> str:
+        """The key of Secret `linkerd-config-overrides`: what the CLI needs to render this installation again."""
+        return dump(self.changed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,20 +188,31 @@ def dump(value: Json) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=True, default_flow_style=False, width=4096)
 
 
+def dump_all(documents: Iterable[JsonObject]) -> str:
+    """Objects as one YAML stream."""
+    return "".join(f"---\n{dump(document)}" for document in documents)
+
+
+def load_all(stream: str) -> list[JsonObject]:
+    """Every table in a YAML stream."""
+    found = yaml.load_all(stream, Loader=yaml.CSafeLoader)
+    return [cast("JsonObject", one) for one in found if isinstance(one, dict)]
+
+
 def load(document: str) -> JsonObject:
     """The table in a YAML document; anything else is an empty one."""
-    value = yaml.load(document, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    value = yaml.load(document, Loader=yaml.CSafeLoader)
     return cast("JsonObject", value) if isinstance(value, dict) else {}
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.CSafeDumper):
     """Blocks for texts of several lines, no anchors for repeated tables."""
 
     def ignore_aliases(self, data: object) -> bool:  # noqa: ARG002
         return True
 
 
-def _as_text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+def _as_text(dumper: yaml.CSafeDumper, value: str) -> yaml.ScalarNode:
     style = "|" if "\n" in value else None
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style=style)
 
