@@ -135,8 +135,9 @@ class MeshView:
         )
         pods = self._index.groups()
         workloads = {each.ref: each for reflector in self._workloads for each in reflector.values()}
-        control_plane = self._control_plane(installation, pods)
-        objects = marked_objects(installation, tuple(self._in_control_plane()), self.namespace)
+        own = tuple(each for each in workloads.values() if each.component and each.ref.namespace == self.namespace)
+        control_plane = self._control_plane(installation, own, pods)
+        objects = marked_objects(installation, own, self.namespace)
         return Inventory(
             taken_at=self._clock.now(),
             control_plane=control_plane,
@@ -147,9 +148,11 @@ class MeshView:
         )
 
     def _control_plane(
-        self, installation: Installation, pods: dict[WorkloadRef, tuple[PodFacts, ...]]
+        self,
+        installation: Installation,
+        own: tuple[WorkloadFacts, ...],
+        pods: dict[WorkloadRef, tuple[PodFacts, ...]],
     ) -> ControlPlane | None:
-        own = tuple(self._in_control_plane())
         return read_control_plane(
             Sighting(
                 namespace=self.namespace,
@@ -160,14 +163,6 @@ class MeshView:
                 crds=installation.crds,
             )
         )
-
-    def _in_control_plane(self) -> list[WorkloadFacts]:
-        return [
-            each
-            for reflector in self._workloads
-            for each in reflector.values()
-            if each.ref.namespace == self.namespace and each.component
-        ]
 
     def _pod_changed(self, key: str, old: PodFacts | None, new: PodFacts | None) -> None:
         self._index.change(key, old, new)

@@ -9,6 +9,7 @@ helm_index    the repository index: charts, Kubernetes versions, digests
 merge         shipped < upstream < what people write
 mesh          an inventory as the status shows it; when a difference is worth saying
 conditions    the conditions of the status
+telling       what kubectl describe tells of a change
 announce      which events a status owes, and with which ids
 decide        (status, what was seen, now) → the next status
 """
