@@ -153,24 +153,14 @@ class Over:
     """Nothing to do ever again."""
 
 
-NextAct: TypeAlias = (
-    Plan
-    | Preview
-    | Start
-    | Begin
-    | Ask
-    | Look
-    | Survey
-    | Act
-    | RestartSome
-    | Move
-    | Record
-    | End
-    | Fail
-    | Pause
-    | AskForPause
-    | Resume
-    | Conclude
-    | Wait
-    | Over
-)
+Writing: TypeAlias = Start | Begin | Move | Record | End | Fail | Pause | Resume | Conclude
+"""Those that only write."""
+
+Doing: TypeAlias = Plan | Preview | Ask | Act | RestartSome | AskForPause
+"""Those that look or touch, and then write."""
+
+Looking: TypeAlias = Look | Survey
+
+Resting: TypeAlias = Wait | Over
+
+NextAct: TypeAlias = Writing | Doing | Looking | Resting

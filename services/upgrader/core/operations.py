@@ -52,3 +52,11 @@ def marker(run: UpgradeRun) -> str:
     if run.spec.purpose is Purpose.RESTART_ONLY:
         epoch = f"{hashlib.sha256(run.metadata.uid.encode()).hexdigest()[:_SHORT]}-{epoch}"
     return f"{run.spec.target}/{plan}/{epoch}"
+
+
+def operations_of(run: UpgradeRun) -> tuple[str, ...]:
+    """Every operation that the run has begun so far."""
+    steps = run.status.steps if run.status else ()
+    return tuple(
+        operation_id(run.metadata.uid, step.name, attempt) for step in steps for attempt in range(1, step.attempt + 1)
+    )

@@ -16,7 +16,7 @@ from steward.resources.base import API_VERSION
 from steward.resources.release_catalog import ReleaseEntry
 from steward.resources.upgrade_plan import UpgradePlan
 from steward.resources.upgrade_policy import UpgradePolicy, UpgradePolicySpec
-from steward.resources.upgrade_run import Purpose, Snapshot, StepStatus, UpgradeRun
+from steward.resources.upgrade_run import DryRun, Purpose, Snapshot, StepStatus, UpgradeRun
 
 BY_UPGRADER = "steward.linkerd.io/requested-by"
 """Annotation of the runs that upgrader begins by itself; only those can be superseded."""
@@ -168,19 +168,19 @@ def is_over(run: UpgradeRun) -> bool:
     return run.status is not None and run.status.finished_at is not None
 
 
-def next_run(runs: Sequence[UpgradeRun]) -> UpgradeRun | None:
-    """The one run that is acted on: the one that has begun, else the oldest that can begin."""
-    open_runs = [run for run in runs if not is_over(run) and run.metadata.deletion_timestamp is None]
-    if not open_runs:
-        return None
-    return min(open_runs, key=_urgency)
+def queue(runs: Sequence[UpgradeRun]) -> tuple[UpgradeRun, ...]:
+    """Open runs, most urgent first: previews, the one that has begun, then the oldest; refused ones last."""
+    return tuple(
+        sorted((run for run in runs if not is_over(run) and run.metadata.deletion_timestamp is None), key=_urgency)
+    )
 
 
-def _urgency(run: UpgradeRun) -> tuple[bool, bool, float, str]:
+def _urgency(run: UpgradeRun) -> tuple[bool, bool, bool, float, str]:
     planned = run.status is not None and run.status.snapshot is not None
     refused = run.status is not None and not planned and bool(run.status.conditions)
     created = run.metadata.creation_timestamp
-    return not planned, refused, created.timestamp() if created else 0.0, run.metadata.name
+    acts = run.spec.dry_run is DryRun.NONE
+    return acts, not planned, refused, created.timestamp() if created else 0.0, run.metadata.name
 
 
 def surplus(runs: Sequence[UpgradeRun], limit: int) -> tuple[UpgradeRun, ...]:

@@ -14,7 +14,7 @@ from services.upgrader.core.steps import Rollout
 from steward.linkerd.inventory import Inventory
 from steward.linkerd.pods import PodFacts, WorkloadRef
 from steward.linkerd.workloads import RESTARTABLE, WorkloadFacts
-from steward.resources.upgrade_policy import SelectionMode, Wave
+from steward.resources.upgrade_policy import Wave
 from steward.resources.upgrade_run import Workloads, WorkloadState, WorkloadStatus
 
 _MOST_LISTED = 200
@@ -211,17 +211,3 @@ def _sentence(workloads: Workloads) -> str:
         if number
     ]
     return f"{text}, {', '.join(parts)}" if parts else text
-
-
-def opted_in_namespaces(inventory: Inventory, mode: SelectionMode, most: int) -> tuple[str, ...]:
-    """Namespaces in which the injector is tried: those that are to be restarted and pin no version."""
-    wanted = sorted(
-        name
-        for name, facts in inventory.namespaces.items()
-        if facts.inject is not None and facts.inject.wanted and not NamespaceWishes.of(facts).pin and not facts.deleting
-    )
-    concerned_ones = [
-        name for name in wanted if concerned(NamespaceWishes.of(inventory.namespaces[name]).upgrade, mode)
-    ]
-    chosen = concerned_ones + [name for name in wanted if name not in concerned_ones]
-    return tuple(chosen[:most])
