@@ -8,6 +8,7 @@ import pytest_asyncio
 from steward.kube.client import Kube
 from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.server import FakeKubernetes
+from steward.testing.linkerd.mesh import SimulatedMesh
 from steward.testing.nats import NatsCluster, NatsServer
 
 
@@ -29,6 +30,13 @@ async def kube(fake_kubernetes: FakeKubernetes) -> AsyncIterator[Kube]:
     """The simulated cluster through the client that services use, as its administrator."""
     async with await Kube.connect(kubeconfig=fake_kubernetes.kubeconfig()) as client:
         yield client
+
+
+@pytest_asyncio.fixture
+async def simulated_mesh(fake_kubernetes: FakeKubernetes) -> AsyncIterator[SimulatedMesh]:
+    """Controllers and an injector over `fake_kubernetes`, nothing installed yet: `steward.testing.linkerd.mesh`."""
+    async with SimulatedMesh(fake_kubernetes) as mesh:
+        yield mesh
 
 
 @pytest_asyncio.fixture

@@ -200,10 +200,11 @@ class SimulatedMesh:
 
     def restart(self, kind: str, namespace: str, name: str, marker: str) -> JsonObject:
         """What `kubectl rollout restart` does, with any marker instead of the time."""
-        annotate: Json = {
-            "spec": {"template": {"metadata": {"annotations": {"kubectl.kubernetes.io/restartedAt": marker}}}}
-        }
-        return self.cluster.patch(_BY_KIND[kind], name, Patch("merge", annotate), namespace)
+        return self.change(kind, namespace, name, in_pod({"kubectl.kubernetes.io/restartedAt": marker}))
+
+    def change(self, kind: str, namespace: str, name: str, patch: Json) -> JsonObject:
+        """A merge patch on a workload, as a person would make it."""
+        return self.cluster.patch(_BY_KIND[kind], name, Patch("merge", patch), namespace)
 
     def finish(self, namespace: str, pod: str) -> None:
         """Let a pod succeed, as those of Jobs do."""
@@ -283,12 +284,10 @@ class SimulatedMesh:
                 above = self._pods.owner_of(pod)
                 if above is not None:
                     self._engine.mark((above.kind, namespace, above.name))
-        if gone:
-            return
-        if new or text(pod, "metadata", "deletionTimestamp"):
-            self._engine.mark(("Pod", namespace, name))
         if namespace == NAMESPACE:
-            self.injector.pod_changed(pod)
+            self.injector.pod_changed(pod, gone=gone)
+        if not gone and (new or text(pod, "metadata", "deletionTimestamp")):
+            self._engine.mark(("Pod", namespace, name))
 
     def _reconcile(self, key: Key) -> None:
         kind, namespace, name = key
@@ -320,7 +319,7 @@ def proxy_version_of(pod: JsonObject) -> str:
 def in_pod(annotations: Mapping[str, str] | None = None, spec: JsonObject | None = None) -> JsonObject:
     """Changes for `SimulatedMesh.workload` that belong into the pod template."""
     metadata: JsonObject = {"annotations": dict[str, Json](annotations or {})}
-    return {"spec": {"template": {"metadata": metadata, "spec": spec or {}}}}
+    return {"spec": {"template": {"metadata": metadata, **({"spec": spec} if spec else {})}}}
 
 
 def _desired(value: JsonObject | None) -> Json:

@@ -9,6 +9,7 @@ from steward.testing.kubernetes.refusal import Refusal
 from steward.testing.linkerd.simulation.ordered import REVISION
 from steward.testing.linkerd.simulation.pods import NewPod, Pods, finished_well, hash_of, is_ready
 from steward.testing.linkerd.simulation.replicas import share
+from steward.testing.linkerd.simulation.statuses import write_status
 
 _RETRY = timedelta(seconds=1)
 
@@ -74,7 +75,7 @@ class DaemonSets:
             "numberUnavailable": nodes - ready,
             "numberMisscheduled": 0,
         }
-        self._cluster.set_status(DAEMON_SETS, name, status, namespace)
+        write_status(self._cluster, DAEMON_SETS, name, status, namespace)
 
 
 class Jobs:
@@ -103,7 +104,7 @@ class Jobs:
             "ready": sum(map(is_ready, mine)),
             "succeeded": succeeded,
         }
-        self._cluster.set_status(JOBS, name, status, namespace)
+        write_status(self._cluster, JOBS, name, status, namespace)
 
 
 def _is_outdated(pod: JsonObject, revision: str) -> bool:

@@ -6,6 +6,7 @@ from steward.jsonvalue import JsonObject, table, text, texts, whole
 from steward.kube.resources import STATEFUL_SETS
 from steward.testing.kubernetes.refusal import Refusal
 from steward.testing.linkerd.simulation.pods import NewPod, Pods, hash_of, is_ready
+from steward.testing.linkerd.simulation.statuses import write_status
 
 REVISION = "controller-revision-hash"
 _NAME = "statefulset.kubernetes.io/pod-name"
@@ -95,7 +96,7 @@ class StatefulSets:
             "updateRevision": revision,
             "collisionCount": 0,
         }
-        self._cluster.set_status(STATEFUL_SETS, name, status, namespace)
+        write_status(self._cluster, STATEFUL_SETS, name, status, namespace)
 
 
 def _ordinal(pod: JsonObject) -> int:

@@ -15,6 +15,7 @@ from steward.testing.linkerd.injection import Owner
 from steward.testing.linkerd.proxy import PROXY
 from steward.testing.linkerd.simulation.engine import NOTHING, Engine, Pace
 from steward.testing.linkerd.simulation.faults import Faults, PodFault
+from steward.testing.linkerd.simulation.statuses import write_status
 
 _LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 _STAGGERED = 4
@@ -183,7 +184,7 @@ class Pods:
         self._status(pod, _running(pod, self._now) | {"podIP": address, "podIPs": [{"ip": address}]})
 
     def _status(self, pod: JsonObject, status: JsonObject) -> None:
-        self.cluster.set_status(PODS, text(pod, "metadata", "name"), status, text(pod, "metadata", "namespace"))
+        write_status(self.cluster, PODS, text(pod, "metadata", "name"), status, text(pod, "metadata", "namespace"))
 
     def _remove(self, pod: JsonObject) -> None:
         still = self.cluster.find(PODS, text(pod, "metadata", "name"), text(pod, "metadata", "namespace"))

@@ -10,6 +10,7 @@ from steward.testing.kubernetes.metadata import stamp
 from steward.testing.kubernetes.refusal import Refusal
 from steward.testing.kubernetes.store import copied
 from steward.testing.linkerd.simulation.pods import NewPod, Pods, hash_of, is_ready, paused, reference
+from steward.testing.linkerd.simulation.statuses import write_annotation, write_status
 
 _HASH = "pod-template-hash"
 _REVISION = "deployment.kubernetes.io/revision"
@@ -63,7 +64,7 @@ class ReplicaSets:
             "readyReplicas": ready,
             "availableReplicas": ready,
             "observedGeneration": whole(found, "metadata", "generation"),
-            "conditions": None,
+            "conditions": [],
         }
         if failure:
             now = stamp(self._cluster.clock.now())
@@ -77,7 +78,7 @@ class ReplicaSets:
                 }
             ]
         name, namespace = text(found, "metadata", "name"), text(found, "metadata", "namespace")
-        self._cluster.set_status(REPLICA_SETS, name, status, namespace)
+        write_status(self._cluster, REPLICA_SETS, name, status, namespace)
 
 
 class Deployments:
@@ -130,8 +131,7 @@ class Deployments:
             },
             "spec": {"replicas": 0, "selector": selector, "template": template},
         }
-        annotate: Json = {"metadata": {"annotations": {_REVISION: str(revision)}}}
-        self._cluster.patch(DEPLOYMENTS, name, Patch("merge", annotate), namespace)
+        write_annotation(self._cluster, DEPLOYMENTS, deployment, _REVISION, str(revision))
         return self._cluster.create(REPLICA_SETS, body, namespace)
 
     def _renumbered(self, one: JsonObject, sets: list[JsonObject]) -> JsonObject:
@@ -139,9 +139,7 @@ class Deployments:
         newest = max(_revision(other) for other in sets)
         if _revision(one) == newest:
             return one
-        annotate: Json = {"metadata": {"annotations": {_REVISION: str(newest + 1)}}}
-        name, namespace = text(one, "metadata", "name"), text(one, "metadata", "namespace")
-        return self._cluster.patch(REPLICA_SETS, name, Patch("merge", annotate), namespace)
+        return write_annotation(self._cluster, REPLICA_SETS, one, _REVISION, str(newest + 1))
 
     def _scale(self, deployment: JsonObject, current: JsonObject, old: list[JsonObject]) -> None:
         wanted = whole(deployment, "spec", "replicas", default=1)
@@ -158,13 +156,16 @@ class Deployments:
         mine = whole(current, "spec", "replicas")
         target = min(wanted, max(mine, wanted + surge - elsewhere)) if elsewhere else wanted
         self._resize(current, target)
-        self._shrink(current, old, wanted - unavailable, target)
+        self._shrink(current, old, wanted - unavailable)
 
-    def _shrink(self, current: JsonObject, old: list[JsonObject], least: int, target: int) -> None:
+    def _shrink(self, current: JsonObject, old: list[JsonObject], least: int) -> None:
         """Take from the old ones what is not ready, then as much as the new ones replace."""
         ready_now = sum(is_ready(pod) for pod in self._pods.of(current))
-        in_flight = target - ready_now
-        ready_before = {_uid(one): sum(is_ready(pod) for pod in self._pods.of(one)) for one in old}
+        # A set that was told to shrink may not have done so yet: its surplus pods are as good as gone.
+        ready_before = {
+            _uid(one): min(whole(one, "spec", "replicas"), sum(is_ready(pod) for pod in self._pods.of(one)))
+            for one in old
+        }
         spare = ready_now + sum(ready_before.values()) - least
         for one in old:
             size = whole(one, "spec", "replicas")
@@ -172,7 +173,6 @@ class Deployments:
             take = min(size, max(0, dead) + max(0, min(spare, ready_before[_uid(one)])))
             spare -= max(0, take - max(0, dead))
             self._resize(one, size - take)
-        assert in_flight >= 0 or target == 0
 
     def _resize(self, replica_set: JsonObject, replicas: int) -> None:
         if whole(replica_set, "spec", "replicas") == replicas:
@@ -206,7 +206,7 @@ class Deployments:
             "unavailableReplicas": max(0, wanted - ready),
             "conditions": [self._available(deployment, ready, wanted), progressing],
         }
-        self._cluster.set_status(DEPLOYMENTS, name, status, namespace)
+        write_status(self._cluster, DEPLOYMENTS, name, status, namespace)
         if again is not None:
             self._pods.engine.later(
                 again, lambda: self._pods.engine.mark(("Deployment", namespace, name)), counts=False

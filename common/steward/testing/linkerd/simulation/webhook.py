@@ -29,6 +29,7 @@ class SimulatedInjector:
         self._cluster = pods.cluster
         self._served: dict[str, str] = {}
         """The certificate each injector pod serves, by uid."""
+        self._names: set[str] = set()
         self.skipped: list[tuple[str, str, str]] = []
         """Namespace, name and reason of every pod that was let in without a proxy."""
 
@@ -51,9 +52,16 @@ class SimulatedInjector:
             return None
         return injection.pod
 
-    def pod_changed(self, pod: JsonObject) -> None:
+    def pod_changed(self, pod: JsonObject, *, gone: bool) -> None:
         """A pod of the injector reads the certificate when it comes up."""
-        uid = text(pod, "metadata", "uid")
+        if texts(pod, "metadata", "labels").get(COMPONENT) != INJECTOR.component:
+            return
+        uid, name = text(pod, "metadata", "uid"), text(pod, "metadata", "name")
+        if gone:
+            self._names.discard(name)
+            self._served.pop(uid, None)
+            return
+        self._names.add(name)
         if is_ready(pod) and uid not in self._served:
             self._served[uid] = self._certificate()
 
@@ -71,8 +79,8 @@ class SimulatedInjector:
         return text(self._cluster.find(SECRETS, INJECTOR.secret, NAMESPACE) or {}, "data", "tls.crt")
 
     def _ready_pods(self) -> list[JsonObject]:
-        found = self._cluster.list(PODS, NAMESPACE, labels=f"{COMPONENT}=proxy-injector")
-        ready = [pod for pod in found if is_ready(pod)]
+        found = (self._cluster.find(PODS, name, NAMESPACE) for name in tuple(self._names))
+        ready = [pod for pod in found if pod is not None and is_ready(pod)]
         return sorted(ready, key=lambda pod: int(text(pod, "metadata", "resourceVersion")))
 
     def _problem(self, webhook: JsonObject) -> str:
@@ -92,9 +100,9 @@ class SimulatedInjector:
     def _inject(self, pod: JsonObject, namespace: JsonObject) -> Injection:
         config = self._cluster.get(CONFIG_MAPS, "linkerd-config", NAMESPACE)
         roots = self._cluster.get(CONFIG_MAPS, TRUST_ROOTS, NAMESPACE)
-        running = text(self._ready_pods()[0], "spec", "containers", 0, "image")
+        running = ""
         for one in rows(self._ready_pods()[0], "spec", "containers"):
-            if text(one, "name") == "proxy-injector":
+            if text(one, "name") == INJECTOR.component:
                 running = text(one, "image")
         injector = Injector(
             ProxyValues(_parsed(text(config, "data", "values"))),
