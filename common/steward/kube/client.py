@@ -11,7 +11,7 @@ A replacement or preconditioned merge that is repeated after an unknown outcome 
 raises `Conflict` with `earlier_attempt_unknown`, and reading the object again shows which it was.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -117,6 +117,10 @@ class Kube:
             )
         )
 
+    async def send(self, exchange: Exchange) -> JsonObject:
+        """A request with a name and a repeat policy of its own."""
+        return await self._caller.json(exchange)
+
     async def get(
         self, resource: Resource, name: str, namespace: str | None = None, *, subresource: str = ""
     ) -> JsonObject:
@@ -140,11 +144,11 @@ class Kube:
 
     def pages(
         self, resource: Resource, namespace: str | None = None, *, labels: str = "", fields: str = ""
-    ) -> AsyncIterator[Page]:
+    ) -> AsyncGenerator[Page, None]:
         """The same page by page, for lists that should not be held whole; raises `Gone` where it must begin again."""
         return Paging(resource, namespace, labels, fields, self.options.page_size).pages(self._caller)
 
-    def watch(self, resource: Resource, start: WatchFrom) -> AsyncIterator[WatchEvent]:
+    def watch(self, resource: Resource, start: WatchFrom) -> AsyncGenerator[WatchEvent, None]:
         """Events of one watch request until the server ends it; `Reflector` is what services use."""
         return watch_events(self._transport, resource, start, self.options.timeout)
 
@@ -160,7 +164,7 @@ class Kube:
                 "POST",
                 resource.path(where),
                 query=self._write_query(dry_run=dry_run),
-                body=body,
+                body=_typed(resource, body),
                 repeat=Repeat.ALWAYS if dry_run else Repeat.IF_NOT_DONE,
             )
         )
@@ -177,7 +181,7 @@ class Kube:
                 "PUT",
                 resource.path(where, name, subresource),
                 query=self._write_query(dry_run=dry_run),
-                body=body,
+                body=_typed(resource, body),
                 repeat=Repeat.ALWAYS if guarded or dry_run else Repeat.IF_NOT_DONE,
             )
         )
@@ -203,7 +207,7 @@ class Kube:
                 "PATCH",
                 resource.path(where, name, subresource),
                 query=query,
-                body={"apiVersion": resource.api_version, "kind": resource.kind, **body},
+                body=_typed(resource, body),
                 content_type=APPLY,
             )
         )
@@ -341,6 +345,11 @@ class Kube:
     def _write_query(self, *, dry_run: bool) -> dict[str, str]:
         query = {"fieldManager": self.options.manager, "fieldValidation": self.options.field_validation}
         return {**query, "dryRun": "All"} if dry_run else query
+
+
+def _typed(resource: Resource, body: JsonObject) -> JsonObject:
+    """Items of a list come without `apiVersion` and `kind`, and custom resources are not accepted without."""
+    return {"apiVersion": resource.api_version, "kind": resource.kind, **body}
 
 
 def _named(resource: Resource, namespace: str | None, name: str) -> str:

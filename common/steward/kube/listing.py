@@ -1,6 +1,6 @@
 """Lists in pages: never more than a page in flight, and one consistent version for all of them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from steward.jsonvalue import JsonObject, rows, text
@@ -38,7 +38,7 @@ class Paging:
     fields: str
     page_size: int
 
-    async def pages(self, caller: Caller) -> AsyncIterator[Page]:
+    async def pages(self, caller: Caller) -> AsyncGenerator[Page, None]:
         """Page after page; `Gone` where the server no longer has the version of the first."""
         page = await self._page(caller, "")
         yield page

@@ -43,7 +43,7 @@ class WatchEvent:
 
 async def watch_events(
     transport: Transport, resource: Resource, start: WatchFrom, timeout: timedelta
-) -> AsyncIterator[WatchEvent]:
+) -> AsyncGenerator[WatchEvent, None]:
     """Events until the server closes the stream. No byte for `lasting` + 10 s is a broken connection."""
     act = f"watch {resource}" + (f" in {start.namespace!r}" if start.namespace else "")
     request = WireRequest("GET", resource.path(start.namespace), _query(start), None, "", timeout)

@@ -193,6 +193,7 @@ class ClusterState:
     def _update(self, kind: Kind, before: JsonObject, after: JsonObject, intent: Intent) -> JsonObject:
         self._name_type(kind, after)
         metadata.carry_over(kind, before, after)
+        metadata.carry_over_owners(before, after)
         after = self._confined(kind, before, after, intent)
         after = self._finished(kind, before, after, intent)
         note_update(before, after, self._writer(kind, "Update", intent), self.shapes(kind), self._scope(kind, intent))

@@ -11,7 +11,7 @@ from steward.kube.resources import CRDS, NAMESPACES, Resource
 from steward.testing.kubernetes import metadata
 from steward.testing.kubernetes.cluster import ClusterState
 from steward.testing.kubernetes.kinds import Kind
-from steward.testing.kubernetes.refusal import conflict, forbidden
+from steward.testing.kubernetes.refusal import forbidden, precondition_failed
 from steward.testing.kubernetes.store import copied
 
 _FOREGROUND, _ORPHAN = "foregroundDeletion", "orphan"
@@ -67,13 +67,11 @@ class Undertaker:
         name = text(value, "metadata", "name")
         uid, version = text(value, "metadata", "uid"), text(value, "metadata", "resourceVersion")
         if how.uid and how.uid != uid:
-            raise conflict(
-                kind.resource, name, f"Precondition failed: UID in precondition: {how.uid}, UID in object meta: {uid}"
-            )
+            raise precondition_failed(kind.resource, name, "UID", (how.uid, uid), "deleted and then recreated")
         if how.resource_version and how.resource_version != version:
-            wanted = f"ResourceVersion in precondition: {how.resource_version}"
-            why = f"Precondition failed: {wanted}, ResourceVersion in object meta: {version}"
-            raise conflict(kind.resource, name, why)
+            raise precondition_failed(
+                kind.resource, name, "ResourceVersion", (how.resource_version, version), "modified"
+            )
         if kind.resource == NAMESPACES and name in _IMMORTAL:
             raise forbidden(kind.resource, name, "this namespace may not be deleted")
 

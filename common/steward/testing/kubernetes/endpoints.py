@@ -135,12 +135,15 @@ class Endpoints:
             details: JsonObject = {"causes": [Finding("sendInitialEvents", "FieldValueForbidden", message).cause()]}
             raise Refusal(422, "Invalid", f'ListOptions.meta.k8s.io "" is invalid: {message}', details=details)
         match = both(by_labels(asked.query.get("labelSelector", "")), by_fields(asked.query.get("fieldSelector", "")))
-        seconds = asked.query.get("timeoutSeconds", "")
+        seconds, version = asked.query.get("timeoutSeconds", ""), asked.query.get("resourceVersion", "")
+        if version and not version.isdigit():
+            why = f'strconv.ParseUint: parsing "{version}": invalid syntax'
+            raise Refusal(500, "", f'resourceVersion: Invalid value: "{version}": {why}')
         request = WatchRequest(
             kind=found.kind,
             namespace=found.namespace,
             match=match,
-            version=asked.query.get("resourceVersion", ""),
+            version=version,
             bookmarks=asked.query.get("allowWatchBookmarks", "") in ("1", "true", "True"),
             lasting=timedelta(seconds=int(seconds)) if seconds.isdigit() else _SERVER_KEEPS_WATCHES_FOR,
             bookmark_every=self.bookmark_every,

@@ -1,7 +1,7 @@
 """Sets of fields in the form of `fieldsV1`, and the arithmetic of ownership on them.
 
 A set is a tree: `{"f:spec": {"f:replicas": {}}}`. Members of keyed lists are `k:{"name":"web"}`, of sets `v:"x"`.
-An empty tree is a leaf: the field as a whole. `.` marks that a list member itself is owned.
+A node is a member of the set where its tree is empty or has `.`; what is below it are members of their own.
 """
 
 from collections.abc import Iterator
@@ -67,37 +67,59 @@ def named(value: list[Json], shapes: Shapes, path: Path) -> list[tuple[str, Json
     return result
 
 
+def _node(*, member: bool, below: Fields) -> "Fields | None":
+    if not below:
+        return {} if member else None
+    return {".": {}, **below} if member else below
+
+
+def _is_member(tree: Fields) -> bool:
+    return not tree or "." in tree
+
+
+def _below(tree: Fields) -> Fields:
+    return {name: inner for name, inner in tree.items() if name != "."} if "." in tree else tree
+
+
 def union(first: Fields, second: Fields) -> Fields:
-    """Fields of either."""
+    """Members of either."""
     result = dict(first)
     for name, tree in second.items():
-        result[name] = union(result[name], tree) if name in result else tree
+        known = result.get(name)
+        if known is None:
+            result[name] = tree
+        else:
+            below = union(_below(known), _below(tree))
+            result[name] = _node(member=_is_member(known) or _is_member(tree), below=below) or {}
     return result
 
 
 def intersection(first: Fields, second: Fields) -> Fields:
-    """Fields of both; a leaf of one meets everything below it in the other."""
+    """Members of both."""
     result: Fields = {}
     for name, tree in first.items():
         other = second.get(name)
         if other is None:
             continue
-        if not tree or not other:
-            result[name] = tree or other
-        elif inner := intersection(tree, other):
-            result[name] = inner
+        both = _is_member(tree) and _is_member(other)
+        node = _node(member=both, below=intersection(_below(tree), _below(other)))
+        if node is not None:
+            result[name] = node
     return result
 
 
 def difference(first: Fields, second: Fields) -> Fields:
-    """Fields of the first that are not in the second."""
+    """Members of the first that are not members of the second."""
     result: Fields = {}
     for name, tree in first.items():
         other = second.get(name)
         if other is None:
             result[name] = tree
-        elif tree and other and (inner := difference(tree, other)):
-            result[name] = inner
+            continue
+        only = _is_member(tree) and not _is_member(other)
+        node = _node(member=only, below=difference(_below(tree), _below(other)))
+        if node is not None:
+            result[name] = node
     return result
 
 
@@ -124,14 +146,14 @@ def _changed_member(before: Json, name: str, after: Json, shapes: Shapes, path: 
 
 
 def unowned(gone: Fields, rest: Fields) -> Fields:
-    """What of `gone` nobody in `rest` owns; a list member stays as long as somebody owns anything in it."""
+    """What of `gone` nobody in `rest` owns; a node stays as long as somebody owns anything in it."""
     result: Fields = {}
     for name, tree in gone.items():
         other = rest.get(name)
         if other is None:
             result[name] = tree
-        elif tree and other and (inner := unowned({key: sub for key, sub in tree.items() if key != "."}, other)):
-            result[name] = inner
+        elif below := unowned(_below(tree), _below(other)):
+            result[name] = below
     return result
 
 

@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import cast
 
 from steward.jsonvalue import Json, JsonObject, rows, table, text
+from steward.kube.resources import DEPLOYMENTS
 from steward.testing.kubernetes.kinds import Kind
-from steward.testing.kubernetes.refusal import Finding, bad_request, conflict, invalid
+from steward.testing.kubernetes.refusal import Finding, Refusal, bad_request, conflict, invalid
 
 _SUBDOMAIN = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$")
 _LABEL = re.compile(r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
@@ -44,7 +45,7 @@ def begin(kind: Kind, value: JsonObject, namespace: str, now: datetime) -> None:
     else:
         metadata.pop("namespace", None)
     if text(metadata, "resourceVersion"):
-        raise bad_request("resourceVersion should not be set on objects to be created")
+        raise Refusal(500, "", "resourceVersion should not be set on objects to be created")
     prefix = text(metadata, "generateName")
     if not text(metadata, "name") and prefix:
         metadata["name"] = prefix + "".join(secrets.choice(_RANDOM_LETTERS) for _ in range(5))
@@ -75,6 +76,11 @@ def carry_over(kind: Kind, before: JsonObject, after: JsonObject) -> None:
             new[member] = old[member]
         else:
             new.pop(member, None)
+
+
+def carry_over_owners(before: JsonObject, after: JsonObject) -> None:
+    """Clients may reset the owners with an empty list, and otherwise not touch them."""
+    old, new = table(before, "metadata"), of(after)
     given = rows(new, "managedFields")
     if "managedFields" in new and (not given or given == [{}]):
         new.pop("managedFields")
@@ -146,4 +152,8 @@ def _is_name(kind: Kind, name: str) -> bool:
 
 def _desired(kind: Kind, value: JsonObject) -> JsonObject:
     without = ("metadata", "status") if kind.status else ("metadata",)
-    return {name: member for name, member in value.items() if name not in without}
+    desired: JsonObject = {name: member for name, member in value.items() if name not in without}
+    if kind.resource == DEPLOYMENTS:
+        # Of all kinds only this one counts its annotations as desired state.
+        desired["annotations"] = table(value, "metadata", "annotations")
+    return desired

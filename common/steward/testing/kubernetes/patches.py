@@ -100,7 +100,7 @@ def _operate(root: Json, operation: JsonObject) -> Json:
         case "add":
             return _put(root, steps, value, insert=True)
         case "replace":
-            _read(root, steps)
+            # The API server's library adds what is not there to be replaced, RFC 6902 notwithstanding.
             return _put(root, steps, value, insert=False)
         case "remove":
             return _take(root, steps)

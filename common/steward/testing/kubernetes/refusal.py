@@ -83,6 +83,16 @@ def conflict(resource: Resource, name: str, why: str = "") -> Refusal:
     return Refusal(409, "Conflict", message, details=_details(resource, name))
 
 
+def precondition_failed(
+    resource: Resource, name: str, what: str, asked_and_found: tuple[str, str], perhaps: str
+) -> Refusal:
+    """A deletion meant another object, or another state of it."""
+    asked, found = asked_and_found
+    why = f"the {what} in the precondition ({asked}) does not match the {what} in record ({found})."
+    message = f'Operation cannot be fulfilled on {resource.kind} "{name}": {why} The object might have been {perhaps}'
+    return Refusal(409, "Conflict", message, details={"name": name, "kind": resource.kind})
+
+
 def apply_conflict(owned: Sequence[tuple[str, str]]) -> Refusal:
     """Fields of an apply belong to others: pairs of manager and path."""
     causes = [Finding(path, "FieldManagerConflict", f"conflict with {manager}") for manager, path in owned]

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from steward.jsonvalue import JsonObject, text
 from steward.testing.kubernetes.kinds import Kind
-from steward.testing.kubernetes.refusal import Refusal, bad_request, expired
+from steward.testing.kubernetes.refusal import Refusal, expired
 from steward.testing.kubernetes.selectors import Match
 from steward.testing.kubernetes.store import Change, Store, as_json
 
@@ -73,8 +73,6 @@ class Watch:
             for one in self.store.select(self.request.kind.table, self.request.namespace, self.request.match):
                 self._send("ADDED", one)
             return
-        if not asked.isdigit():
-            raise bad_request(f'resourceVersion: Invalid value: "{asked}"')
         self._since = int(asked)
         table = self.store.table(self.request.kind.table)
         if self._since < table.oldest:
