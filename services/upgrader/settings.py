@@ -17,7 +17,7 @@ class ToolSettings(Group):
     """Where the executables and charts of a release come from. None is ever run unverified."""
 
     artifacts: Path | None = None
-    """A folder with `<version>/linkerd` and `<version>/charts/<chart>` filled by the cluster's owner, who vouches for it."""
+    """A folder with `<version>/linkerd` and `<version>/charts/<chart>`, filled and vouched for by its owner."""
     cli_url: str = "https://github.com/linkerd/linkerd2/releases/download/{version}/{asset}"
     """Where a release's CLI is. Fetched only where the catalog knows its digest; empty: never."""
     charts_url: str = "https://helm.linkerd.io/edge"

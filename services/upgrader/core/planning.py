@@ -10,6 +10,7 @@ from services.upgrader.core.operations import run_name
 from services.upgrader.core.plans import Chosen, Refusal, Route, choose, in_order, mismatch, plan_hash
 from services.upgrader.core.story import CAUSE, TRACE
 from steward.jsonvalue import JsonObject
+from steward.linkerd.knowledge import Knowledge as Shipped
 from steward.linkerd.ownership import Mixture, Ownership
 from steward.linkerd.version import MalformedVersion, Version
 from steward.resources.base import API_VERSION
@@ -22,6 +23,7 @@ BY_UPGRADER = "steward.linkerd.io/requested-by"
 """Annotation of the runs that upgrader begins by itself; only those can be superseded."""
 
 DEFAULT_POLICY = "default"
+_MOST_NOTICES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,7 @@ class Knowledge:
     running_problem: str
     """Why it is not known what runs, where it is not."""
     ownership: Ownership | None
+    shipped: Shipped
     logical: LogicalVersions
     now: datetime
 
@@ -69,10 +72,24 @@ def plan(run: UpgradeRun, known: Knowledge) -> Planned | Refusal:
         plan_spec=chosen.plan.spec,
         policy=run.spec.policy_ref.name,
         policy_spec=policy,
-        release=next((each for each in known.releases if each.version == run.spec.target), None),
+        release=_release(route, chosen.plan, known),
         taken_at=known.now,
     )
     return Planned(snapshot, tuple(StepStatus(name=step.name, type=step.type) for step in ordered))
+
+
+def _release(route: Route, plan: UpgradePlan, known: Knowledge) -> ReleaseEntry:
+    """What is known of the target, with the notices that meet whoever comes from where this run begins."""
+    entry = known.shipped.entry(route.target)
+    found = next((each for each in known.releases if each.version == str(route.target)), None)
+    if found is not None:
+        said = {name: getattr(found, name) for name in type(found).model_fields if getattr(found, name) is not None}
+        entry = entry.model_copy(update=said)
+    on_the_way = [each.text for each in known.shipped.notices_between(route.source, route.target)]
+    elsewhere = {each.text for each in known.shipped.notices}
+    own = [each for each in (*plan.spec.notices, *entry.notices) if each not in elsewhere]
+    notices = tuple(dict.fromkeys([*on_the_way, *own]))
+    return entry.model_copy(update={"notices": notices[:_MOST_NOTICES]})
 
 
 def owner_of(ownership: Ownership | None) -> Refusal | None:

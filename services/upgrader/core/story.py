@@ -75,7 +75,7 @@ def _planned(run: UpgradeRun, snapshot: Snapshot, transition: Transition) -> Upg
         message=transition.message,
         install_method=snapshot.install_method,
         steps=_steps(run),
-        notices=snapshot.plan_spec.notices + (snapshot.release.notices if snapshot.release else ()),
+        notices=snapshot.release.notices if snapshot.release else snapshot.plan_spec.notices,
     )
 
 

@@ -37,6 +37,7 @@ class Planner:
                 running=running,
                 running_problem=problem,
                 ownership=ownership,
+                shipped=shipped(),
                 logical=LogicalVersions.of(catalog.releases, shipped()),
                 now=self._world.clock.now(),
             ),
