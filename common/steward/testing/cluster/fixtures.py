@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -105,14 +106,38 @@ def linkerd(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Linkerd]:
     """A cluster with the Gateway API and no Linkerd yet: `linkerd.by_helm(version)` or `linkerd.by_cli(version)`."""
+    with _stage(scenario_cluster, binaries, artifacts, trust, tmp_path_factory.mktemp("linkerd")) as stage:
+        yield stage
+
+
+@pytest.fixture
+def fresh_linkerd(
+    cluster_settings: ClusterTestSettings,
+    binaries: Binaries,
+    artifacts: Artifacts,
+    trust: Trust,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Linkerd]:
+    """The same for one test alone."""
     directory = tmp_path_factory.mktemp("linkerd")
-    commands = Commands(binaries, scenario_cluster.kubeconfig, directory)
+    with (
+        contextmanager(_cluster)(cluster_settings, binaries, tmp_path_factory) as cluster,
+        _stage(cluster, binaries, artifacts, trust, directory) as stage,
+    ):
+        yield stage
+
+
+@contextmanager
+def _stage(
+    cluster: Cluster, binaries: Binaries, artifacts: Artifacts, trust: Trust, directory: Path
+) -> Iterator[Linkerd]:
+    commands = Commands(binaries, cluster.kubeconfig, directory)
     commands.install_gateway_api()
-    with Injector(scenario_cluster.access) as injector:
-        installation = Linkerd(scenario_cluster, commands, artifacts, injector, trust, directory)
-        yield installation
-        if not scenario_cluster.throwaway:
-            installation.remove()
+    with Injector(cluster.access) as injector:
+        linkerd = Linkerd(cluster, commands, artifacts, injector, trust, directory)
+        yield linkerd
+        if not cluster.throwaway:
+            linkerd.remove()
 
 
 def _cluster(settings: ClusterTestSettings, binaries: Binaries, paths: pytest.TempPathFactory) -> Iterator[Cluster]:

@@ -68,19 +68,31 @@ class Followed:
             "timeoutSeconds": _WATCH_SECONDS,
         }
         async with self._open().get(collection, params=query, timeout=_CONNECT, raise_for_status=True) as answer:
-            # Objects can be longer than the limit of the stream reader's lines, so lines are put together here.
-            rest = b""
-            async for chunk in answer.content.iter_any():
-                *lines, rest = (rest + chunk).split(b"\n")
-                for line in lines:
-                    if not _changed(state, json.loads(line)):
-                        return
-                on_state(list(state.values()))
+            try:
+                await self._take_in(answer, state, on_state)
+            finally:
+                leave(answer)
+
+    async def _take_in(self, answer: aiohttp.ClientResponse, state: dict[str, JsonObject], on_state: OnState) -> None:
+        # Objects can be longer than the limit of the stream reader's lines, so lines are put together here.
+        rest = b""
+        async for chunk in answer.content.iter_any():
+            *lines, rest = (rest + chunk).split(b"\n")
+            for line in lines:
+                if not _changed(state, json.loads(line)):
+                    return
+            on_state(list(state.values()))
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             raise asyncio.InvalidStateError("use it as an asynchronous context manager")
         return self._session
+
+
+def leave(answer: aiohttp.ClientResponse) -> None:
+    """Give up an answer that has not ended. An orderly end of TLS would outlive the event loop."""
+    if answer.connection is not None and answer.connection.transport is not None:
+        answer.connection.transport.abort()
 
 
 def _changed(state: dict[str, JsonObject], event: JsonObject) -> bool:

@@ -16,6 +16,7 @@ import aiohttp
 from aiohttp import web
 
 from steward.clock import Clock, SystemClock
+from steward.testing.cluster.follow import leave
 from steward.testing.cluster.kubeconfig import Kubeconfig
 
 _WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
@@ -200,7 +201,7 @@ async def _copy(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> web
         await response.write_eof()
     except (ConnectionResetError, aiohttp.ClientConnectionResetError):
         # The client has gone, which is how every watch ends.
-        return response
+        leave(answer)
     return response
 
 

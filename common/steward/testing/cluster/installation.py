@@ -1,12 +1,14 @@
 """Linkerd on a test cluster: installed by real helm or by the CLI as a user would, and removed again."""
 
 from base64 import b64decode
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import yaml
 
 from steward.jsonvalue import JsonObject, rows, text
+from steward.testing.cluster.api import ApiRefused
 from steward.testing.cluster.artifacts import Artifacts
 from steward.testing.cluster.charts import LOOPBACK
 from steward.testing.cluster.commands import NAMESPACE, Commands
@@ -47,9 +49,9 @@ class Linkerd:
         linkerd = str(self.artifacts[version].linkerd)
         self._apply_output(linkerd, "install", "--crds")
         self.commands.kubectl("wait", "--for=condition=Established", "crd", "--selector", _LABEL, "--timeout=30s")
-        self._apply_output(
-            linkerd, "install", "--set", f"clusterNetworks={_CLUSTER_NETWORKS.replace(',', chr(92) + ',')}", *flags
-        )
+        networks = self.directory / "networks.yaml"
+        networks.write_text(yaml.safe_dump({"clusterNetworks": _CLUSTER_NETWORKS}))
+        self._apply_output(linkerd, "install", "--values", str(networks), *flags)
         self.commands.kubectl("rollout", "status", "--namespace", NAMESPACE, "deployment", "--timeout=90s")
         self.until_injecting()
 
@@ -96,7 +98,8 @@ class Linkerd:
                 nudge: JsonObject = {
                     "testing.steward.linkerd.io/nudged": text(definition, "metadata", "resourceVersion")
                 }
-                api.merge(f"{_DEFINITIONS}/{name}", {"metadata": {"annotations": nudge}})
+                with suppress(ApiRefused):  # it may have gone just now
+                    api.merge(f"{_DEFINITIONS}/{name}", {"metadata": {"annotations": nudge}})
 
     def _apply_output(self, *argv: str) -> None:
         self.commands.apply(self.commands.run(argv))
