@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Self, cast
 
 import nats.errors
-from nats.aio.client import Client
+from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
@@ -26,12 +26,17 @@ OLDEST_SERVER = (2, 12)
 _RECONNECT_WAIT_S = 0.25
 _PING_S = 10
 _LAST_WORDS_S = 1.0
+_PATIENCE_WITH_REFUSALS = 8
 _COLD_START_PAUSE_S = 0.25
 _JETSTREAM_OFF_FOR_ACCOUNT = 10039
 
 
 class _Client(Client):
-    """The client of nats-py, which by itself sends its password in clear where the server does not ask for TLS."""
+    """The client of nats-py with four faults less.
+
+    By itself it sends its password in clear where the server does not ask for TLS, leaves the socket of a refused
+    attempt open, forgets the server's greeting, and reads headers a character at a time.
+    """
 
     tls_wanted = False
     greeting: dict[str, Json] = {}  # noqa: RUF012 - replaced, never changed
@@ -41,6 +46,15 @@ class _Client(Client):
             raise nats.errors.SecureConnWantedError
         self.greeting = {**self.greeting, **info}
         await super()._process_info(info, initial_connection)
+
+    async def _connect_to_server(self, s: Srv) -> None:
+        self.abandon()
+        await super()._connect_to_server(s)
+
+    def abandon(self) -> None:
+        """Close the socket of an attempt that led nowhere."""
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call] # nats-py left it so
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -70,6 +84,8 @@ class Connection:
         self._denials: list[str] = []
         self._last_error: Exception | None = None
         self._hopeless: asyncio.Timeout | None = None
+        self._refusals = 0
+        self._giving_up: asyncio.Task[None] | None = None
 
     @classmethod
     async def open(cls, settings: BusSettings, *, name: str, clock: Clock, metrics: BusMetrics) -> Self:
@@ -201,6 +217,9 @@ class Connection:
             if self.connected:
                 await self.flush()
             await self._client.close()
+        if self._giving_up is not None:
+            await asyncio.wait([self._giving_up])
+        self._client.abandon()
         if not self._gone.done():
             self._gone.set_result(None)
 
@@ -307,8 +326,17 @@ class Connection:
         elif self._hopeless is not None and _is_final(error):
             # Trying again cannot help, so the time-out ends at once.
             self._hopeless.reschedule(asyncio.get_running_loop().time())
+        elif "authorization violation" in said.lower():
+            self._note_refusal(said)
         else:
             log.debug("NATS: %r", error)
+
+    def _note_refusal(self, said: str) -> None:
+        """The server came back and does not know us any more: a password was changed, and only a restart reads it."""
+        self._refusals += 1
+        if self._refusals == _PATIENCE_WITH_REFUSALS:
+            log.error("NATS refuses us since it came back (%s); giving the connection up", said)
+            self._giving_up = asyncio.create_task(self._client.close())
 
     async def _on_disconnect(self) -> None:
         if not self._closing:
@@ -318,6 +346,7 @@ class Connection:
     async def _on_reconnect(self) -> None:
         log.info("the connection to NATS is back, to %s", self._where())
         self._denials.clear()
+        self._refusals = 0
         self.metrics.connected(up=True)
         self.metrics.reconnected()
         for hook in tuple(self.on_reconnect):

@@ -145,7 +145,7 @@ class Consumption:
 
     def _take(self, message: Msg) -> None:
         place = place_of(message.reply)
-        if place.attempt > 1 and self._is_here(message, place):
+        if self._is_here(message, place):
             return
         held = Held(message, place, self._tick)
         self._held[place.sequence] = held
@@ -216,8 +216,9 @@ class Consumption:
     async def _verdict(self, held: Held) -> Retry | Reject | None:
         """What is to become of an event: None is done, `Retry` again, `Reject` the dead letters."""
         consumer, name, place = self._spec.name, held.name, held.place
-        if place.attempt > 1 and place in self._acked:
-            # Only its acknowledgement was lost, with the connection.
+        if place in self._acked:
+            # Only its acknowledgement was lost, with the connection or with the server's memory of it, in which case
+            # the server counts from 1 again.
             self._metrics.skipped(consumer, name, "repeated")
             return None
         if held.headers.get(REPLAY_FOR, consumer) != consumer:

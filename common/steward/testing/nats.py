@@ -11,6 +11,7 @@ A server keeps its port and its store over `kill` and `start`, so that a test ca
 import asyncio
 import json
 import shutil
+import signal
 import socket
 import sysconfig
 import tempfile
@@ -124,6 +125,13 @@ class NatsServer:
                 if self._process.returncode is not None:
                     raise ToolError(f"nats-server ended with {self._process.returncode}:\n{self.log[-2000:]}")
                 await asyncio.sleep(_POLL)
+
+    def reload(self) -> None:
+        """Have the running server read its configuration again, as `configure` left it."""
+        if self._process is None:
+            raise ToolError("this nats-server does not run: start it first")
+        (self._folder / "server.conf").write_text(self._config())
+        self._process.send_signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """End it politely. The store stays until the context is left."""
