@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from services.version_watcher.core.reading import Source
 from steward.service.settings import Group, ServiceSettings
 
-Interval = Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=30))]
+Interval = Annotated[timedelta, Field(ge=timedelta(milliseconds=100), le=timedelta(days=30))]
 MB = 1_000_000
 
 
