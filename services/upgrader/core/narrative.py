@@ -23,19 +23,17 @@ def _lines(run: UpgradeRun) -> Iterator[str]:
     baseline = [each for step in status.steps for each in step.evidence if each.baseline]
     for transition in status.transitions:
         yield _happened(transition, begin)
-        for each in transition.evidence:
-            yield _answer(each)
+        answers = baseline if transition.event == "upgrade-started" else transition.evidence
+        yield from (_answer(each) for each in answers)
         if transition.workloads is not None:
             yield f"        workloads: {_counts(transition.workloads)}"
-        if transition.event == "upgrade-started":
-            for each in baseline:
-                yield _answer(each)
     yield f"now {status.phase} {status.progress}: " + ", ".join(f"{step.name} {step.state}" for step in status.steps)
-    if status.workloads is not None:
-        for listed in status.workloads.listed:
-            yield (
-                f"    {listed.kind} {listed.namespace}/{listed.name} {listed.state} ({listed.reason}): {listed.message}"
-            )
+    yield from _listed(status.workloads or Workloads())
+
+
+def _listed(workloads: Workloads) -> Iterator[str]:
+    for each in workloads.listed:
+        yield f"    {each.kind} {each.namespace}/{each.name} {each.state} ({each.reason}): {each.message}"
 
 
 def _happened(transition: Transition, begin: datetime | None) -> str:
