@@ -1,6 +1,7 @@
 """The default values of a chart, and what somebody gave beyond them."""
 
 import tarfile
+import zlib
 from pathlib import Path
 
 import yaml
@@ -15,7 +16,7 @@ def member_of_chart(path: Path, name: str) -> str:
     """A file at the top of a chart, which is a folder or an archive. Raise ToolError where it cannot be read."""
     try:
         return (path / name).read_text() if path.is_dir() else _member_of_archive(path, name)
-    except (OSError, tarfile.TarError, UnicodeDecodeError) as error:
+    except (OSError, EOFError, zlib.error, tarfile.TarError, UnicodeDecodeError) as error:
         raise ToolError(f"chart {str(path)!r} has no {name} that can be read: {error}") from error
 
 

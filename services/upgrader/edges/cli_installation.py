@@ -15,7 +15,7 @@ from services.upgrader.edges.manifests import Identity
 from services.upgrader.edges.prune import Pruner
 from services.upgrader.edges.rollout import observe_rollout
 from services.upgrader.edges.toolbox import Toolbox
-from services.upgrader.edges.tooling import NoTool
+from services.upgrader.edges.tooling import NoTool, refusal
 from steward.jsonvalue import JsonObject, text, texts
 from steward.kube.client import Kube
 from steward.kube.resources import CONFIG_MAPS, CRDS, DEPLOYMENTS, SECRETS, SERVICE_ACCOUNTS
@@ -47,7 +47,7 @@ class CliInstallation:
         if order.step_type is StepType.UPGRADE_CONTROL_PLANE:
             return await self._observe_control_plane(order, cli)
         if isinstance(cli, NoTool):
-            return StepObservation(Stage.REFUSED, cli.reason, cli.message)
+            return StepObservation(Stage.REFUSED, *refusal(cli))
         match order.step_type:
             case StepType.PREFLIGHT:
                 return await self._preflight(order)
@@ -62,7 +62,7 @@ class CliInstallation:
         """Apply what the CLI renders, or delete what it no longer does."""
         cli = await self.toolbox.cli(order.target, order.release)
         if isinstance(cli, NoTool):
-            return Refused(cli.reason, cli.message)
+            return Refused(*refusal(cli))
         match order.step_type:
             case StepType.APPLY_CRDS:
                 return await self._apply_crds(order, cli)
@@ -136,7 +136,7 @@ class CliInstallation:
             stage = Stage.REACHED if rollout.settled else Stage.SETTLING
             return StepObservation(stage, rollout.reason, f"linkerd-config names {version}; {rollout.message}", stamp)
         if isinstance(cli, NoTool):
-            return StepObservation(Stage.REFUSED, cli.reason, cli.message)
+            return StepObservation(Stage.REFUSED, *refusal(cli))
         if begun:
             message = f"operation {begun} began to apply {order.target} and was cut off"
             return StepObservation(Stage.INTERRUPTED, "PartlyApplied", message, begun)

@@ -10,7 +10,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import BinaryIO
@@ -54,19 +54,38 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Verified:
+    """Files whose digest was right, so that a large one is read again only when it has changed."""
+
+    _known: set[tuple[Path, str, int, int, int]] = field(default_factory=set)
+
+    async def verify(self, path: Path, digest: str, *, source: str = "") -> None:
+        """Raise NotVerified unless the file has that digest."""
+        known = (path, digest, *_fingerprint(path))
+        if known in self._known:
+            return
+        found = await asyncio.to_thread(sha256, path)
+        if found != digest:
+            what = redact(source) if source else str(path)
+            raise NotVerified(f"{what} has the digest {found}, and not {digest} as the catalog says: it is not used")
+        self._known.add(known)
+
+
+@dataclass(frozen=True, slots=True)
 class Downloads:
     """A folder of verified files, and how further ones get there."""
 
     http: httpx.AsyncClient
     folder: Path
     within: timedelta = timedelta(minutes=10)
+    verified: Verified = field(default_factory=Verified)
 
     async def fetch(self, wanted: Wanted) -> Path:
         """The verified file, from the folder or else from the network. Raise NotFetched or NotVerified."""
         kept = self.folder / wanted.digest.removeprefix(_PREFIX) / wanted.file_name
         if kept.is_file():
             try:
-                await verify(kept, wanted.digest)
+                await self.verified.verify(kept, wanted.digest)
             except NotVerified:
                 # Not what was put there: a broken disk or somebody's hand. It is fetched again.
                 kept.unlink()
@@ -78,7 +97,7 @@ class Downloads:
             await self._stream(wanted, target)
             target.flush()
             os.fsync(target.fileno())
-            await verify(path, wanted.digest, source=wanted.url)
+            await self.verified.verify(path, wanted.digest, source=wanted.url)
             path.chmod(0o755 if wanted.executable else 0o600)
             path.replace(kept)
         return kept
@@ -113,12 +132,10 @@ class Downloads:
                 target.write(block)
 
 
-async def verify(path: Path, digest: str, *, source: str = "") -> None:
-    """Raise NotVerified unless the file has that digest."""
-    found = await asyncio.to_thread(sha256, path)
-    if found != digest:
-        what = redact(source) if source else str(path)
-        raise NotVerified(f"{what} has the digest {found}, and not {digest} as the catalog says: it is not used")
+def _fingerprint(path: Path) -> tuple[int, int, int]:
+    """Changes when the file does."""
+    state = path.stat()
+    return state.st_ino, state.st_mtime_ns, state.st_size
 
 
 def sha256(path: Path) -> str:

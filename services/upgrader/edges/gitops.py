@@ -18,7 +18,7 @@ from services.upgrader.edges.handover import Handover
 from services.upgrader.edges.helm import CONTROL_PLANE_CHART, CRDS_CHART, Helm
 from services.upgrader.edges.manifests import Identity, parse_manifests
 from services.upgrader.edges.rollout import observe_rollout
-from services.upgrader.edges.tooling import ChartAtHand, NoTool, Tooling
+from services.upgrader.edges.tooling import ChartAtHand, NoTool, Tooling, refusal
 from steward.errors import ToolError
 from steward.jsonvalue import Json, JsonObject, dig, rows, table, text
 from steward.kube.client import Kube
@@ -53,7 +53,7 @@ class GitOpsInstallation:
             )
             return StepObservation(Stage.REFUSED, "NoHandover", message)
         if isinstance(chart, NoTool):
-            return StepObservation(Stage.REFUSED, chart.reason, chart.message)
+            return StepObservation(Stage.REFUSED, *refusal(chart))
         if order.step_type is StepType.PREFLIGHT:
             return StepObservation(Stage.REACHED, "ToolsAtHand", f"changes are written to {str(self.folder)!r}")
         applied = await self._applied(order, chart)
@@ -72,7 +72,7 @@ class GitOpsInstallation:
         name = _CHART_OF[order.step_type]
         chart = await self.tooling.chart(order.target, name, order.release)
         if isinstance(chart, NoTool):
-            return Refused(chart.reason, chart.message)
+            return Refused(*refusal(chart))
         rendered, remark = await self._rendered(order, chart, name)
         handover = Handover(self.folder, order.run, order.step)
         handover.write(

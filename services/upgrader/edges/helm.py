@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from services.upgrader.edges.helm_storage import PENDING, STAMP, HelmStorage, RevisionRef, Stamp
-from services.upgrader.edges.process import Command, CommandFailed, Finished, Processes
+from services.upgrader.edges.process import Command, Finished, Processes
 from steward.errors import ToolError
 from steward.jsonvalue import Json, rows, text, whole
 
@@ -27,6 +27,21 @@ _ANY_STATUS = ("--deployed", "--failed", "--pending", "--uninstalling")
 _CHART = re.compile(r"(?P<name>[a-z0-9-]+?)-(?P<version>v?[0-9].*)")
 _VERSION = re.compile(r"v(?P<major>[0-9]+)\.(?P<minor>[0-9]+)")
 _DEPLOYED = "deployed"
+# How helm words a failure that says nothing of the chart: the cluster had a bad moment, or helm itself was told to end.
+_BAD_MOMENTS = (
+    "apiserver is shutting down",
+    "client connection lost",
+    "connection refused",
+    "connection reset by peer",
+    "context canceled",
+    "etcdserver:",
+    "i/o timeout",
+    "Kubernetes cluster unreachable",
+    "server is currently unable to handle the request",
+    "TLS handshake timeout",
+    "Too Many Requests",
+    "unexpected EOF",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -236,9 +251,9 @@ def parse_history(parsed: Json) -> tuple[Revision, ...]:
     return tuple(sorted(revisions, key=lambda each: each.number))
 
 
-def is_locked(error: CommandFailed) -> bool:
-    """Whether helm refused because another operation on the release has not ended."""
-    return "another operation" in error.complaint and "in progress" in error.complaint
+def was_cut_off(said: str) -> bool:
+    """Whether what helm says of a failure blames the cluster or an interruption, and not what was to be done."""
+    return any(words in said for words in _BAD_MOMENTS)
 
 
 def _revision(value: Json) -> int:

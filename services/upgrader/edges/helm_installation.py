@@ -9,11 +9,11 @@ from datetime import timedelta
 
 from services.upgrader.core.orders import Done, Order, Refused, Stage, StepObservation, StepPreview
 from services.upgrader.edges.apply import is_established
-from services.upgrader.edges.helm import CONTROL_PLANE_CHART, CRDS_CHART, Helm, Release, Revision, Upgrade
+from services.upgrader.edges.helm import CONTROL_PLANE_CHART, CRDS_CHART, Helm, Release, Revision, Upgrade, was_cut_off
 from services.upgrader.edges.helm_storage import ABANDONED
 from services.upgrader.edges.redaction import redact
 from services.upgrader.edges.rollout import observe_rollout
-from services.upgrader.edges.tooling import ChartAtHand, NoTool, Tooling
+from services.upgrader.edges.tooling import ChartAtHand, NoTool, Tooling, refusal
 from steward.jsonvalue import text, texts
 from steward.kube.client import Kube
 from steward.kube.resources import CRDS
@@ -58,7 +58,7 @@ class HelmInstallation:
             return Refused(release.reason, release.message)
         chart = await self.tooling.chart(order.target, name, order.release)
         if isinstance(chart, NoTool):
-            return Refused(chart.reason, chart.message)
+            return Refused(*refusal(chart))
         freed = ""
         if release.latest.pending:
             owner = await self.helm.storage.operation_of(release.ref(release.latest))
@@ -102,7 +102,7 @@ class HelmInstallation:
                     return _seen(Stage.REFUSED, "ReleaseLocked", _locked(release, owner))
             chart = await self.tooling.chart(order.target, name, order.release)
             if isinstance(chart, NoTool):
-                return _seen(Stage.REFUSED, chart.reason, chart.message)
+                return _seen(Stage.REFUSED, *refusal(chart))
         return _seen(Stage.REACHED, "ToolsAtHand", f"helm {major} and the charts of {order.target} are at hand")
 
     async def _observe_release(self, order: Order, name: str) -> StepObservation:
@@ -116,7 +116,7 @@ class HelmInstallation:
         if release.latest == release.deployed and _is_target(release.latest, chart, order, owner):
             return await self._settled(order, release, owner or "")
         if isinstance(chart, NoTool):
-            return _seen(Stage.REFUSED, chart.reason, chart.message)
+            return _seen(Stage.REFUSED, *refusal(chart))
         if owner == order.operation_id and release.latest.status == "failed":
             return _failed(release, owner)
         now = release.deployed or release.latest
@@ -189,6 +189,9 @@ def _failed(release: Release, operation: str) -> StepObservation:
         message = f"{release}: revision {release.latest.number} was freed and not yet tried again"
         return StepObservation(Stage.INTERRUPTED, "ReleaseFreed", message, operation)
     said = redact(release.latest.description)
+    if was_cut_off(said):
+        message = f"{release}: revision {release.latest.number} was cut off: {said}"
+        return StepObservation(Stage.INTERRUPTED, "UpgradeCutOff", message, operation)
     message = (
         f"{release}: revision {release.latest.number} failed: {said}; "
         f"`helm history {release.name} --namespace {release.namespace}` shows it"

@@ -16,7 +16,7 @@ from typing import TypeAlias
 import yaml
 
 from services.upgrader.edges.chart_values import member_of_chart
-from services.upgrader.edges.downloads import Downloads, NotFetched, NotVerified, Wanted, verify
+from services.upgrader.edges.downloads import Downloads, NotFetched, NotVerified, Verified, Wanted
 from steward.errors import ToolError
 from steward.jsonvalue import table, text
 from steward.linkerd.version import Version
@@ -85,7 +85,7 @@ class Tooling:
         if self.sources.directory is not None:
             path = self.sources.directory / str(version) / "linkerd"
             if path.is_file():
-                return await _checked(path, digest) or path
+                return await _checked(path, digest, self.downloads.verified) or path
         if not asset:
             system, machine = self.system
             return NoTool("UnknownPlatform", f"Linkerd publishes no CLI for {system} on {machine}")
@@ -141,13 +141,20 @@ def _chart_remedy(version: Version, name: str) -> str:
     )
 
 
-async def _checked(path: Path, digest: str) -> NoTool | None:
+def refusal(missing: NoTool) -> tuple[str, str]:
+    """Reason and message of a step that cannot do without. Raise NotFetched where it may well be there next time."""
+    if missing.transient:
+        raise NotFetched(missing.message, transient=True)
+    return missing.reason, missing.message
+
+
+async def _checked(path: Path, digest: str, verified: Verified) -> NoTool | None:
     """What is wrong with an executable of the owner's directory; a digest that nobody knows is not asked for."""
     if not os.access(path, os.X_OK):
         return NoTool("NotExecutable", f"{str(path)!r} is not executable: run `chmod +x` on it")
     if digest:
         try:
-            await verify(path, digest)
+            await verified.verify(path, digest)
         except NotVerified as error:
             return NoTool("DigestMismatch", str(error))
     return None
