@@ -21,7 +21,6 @@ from steward.kube.resources import (
     STATEFUL_SETS,
 )
 from steward.testing.clock import ManualClock
-from steward.testing.kubernetes.deletion import Deletion
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.certificates import Trust
 from steward.testing.linkerd.mesh import SimulatedMesh, in_pod, proxy_version_of
@@ -177,7 +176,7 @@ async def test_on_delete_waits_for_somebody_to_delete_the_pod() -> None:
         assert mesh.proxy_versions("agent") == {OLD: 3}
         for namespace in ("db", "agent"):
             for pod in mesh.pods(namespace):
-                mesh.kubernetes.endpoints.undertaker.delete(PODS, text(pod, "metadata", "name"), namespace)
+                mesh.delete(PODS, text(pod, "metadata", "name"), namespace)
         await mesh.settled()
         assert mesh.proxy_versions("db") == {NEW: 2}
         assert mesh.proxy_versions("agent") == {NEW: 3}
@@ -204,7 +203,7 @@ async def test_a_deleted_pod_comes_back_and_a_bare_one_does_not() -> None:
         await mesh.settled()
         before = names(mesh.pods("shop"))
         for name in before:
-            mesh.kubernetes.endpoints.undertaker.delete(PODS, name, "shop", Deletion())
+            mesh.delete(PODS, name, "shop")
         await mesh.settled()
         assert len(mesh.pods("shop")) == 2
         assert not before & names(mesh.pods("shop"))

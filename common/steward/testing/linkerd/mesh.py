@@ -10,6 +10,7 @@ Everything may also be changed through the API: whoever patches a pod template, 
 `linkerd upgrade` sees the same happen as in a real cluster, only faster.
 """
 
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -34,7 +35,7 @@ from steward.testing.linkerd.simulation.pods import Pods
 from steward.testing.linkerd.simulation.replicas import Deployments, ReplicaSets
 from steward.testing.linkerd.simulation.webhook import SimulatedInjector
 from steward.testing.linkerd.values import HIGH_AVAILABILITY, NAMESPACE, Installation, Method, merged
-from steward.testing.linkerd.webhooks import INJECTOR
+from steward.testing.linkerd.webhooks import INJECTOR, Webhook
 
 _BY_KIND = {
     one.kind: one for one in vars(resources).values() if isinstance(one, Resource) and one is not resources.CORE_EVENTS
@@ -127,9 +128,13 @@ class SimulatedMesh:
         now = self.kubernetes.clock.now()
         given = trust or (Trust.for_cli(now) if method is Method.CLI else Trust.for_helm(now))
         changed = merged(HIGH_AVAILABILITY if ha else {}, overrides or {})
-        self.apply(gateway_api(), manager="kubectl")
+        self.gateway_api()
         await self._put(Installation.planned(Release(version), given, method, changed))
         return given
+
+    def gateway_api(self) -> None:
+        """Apply the definitions of the Gateway API that Linkerd needs below it."""
+        self.apply(gateway_api(), manager="kubectl")
 
     async def upgrade(self, version: str, *, trust: Trust | None = None, wait: bool = True) -> None:
         """Render `version` over what is installed, with new webhook certificates, as any upgrade does."""
@@ -142,6 +147,24 @@ class SimulatedMesh:
         table(changed, "identity", "issuer").pop("tls", None)
         installation = Installation.planned(Release(version), trust or before.trust, before.method, changed)
         await self._put(installation, wait=wait)
+
+    def certify(self, webhook: Webhook, serving: Pair, *, trusted: Pair | None = None) -> None:
+        """Give a webhook the certificate `serving` and let the API server trust `trusted` (else the same)."""
+        content: JsonObject = {
+            "tls.crt": b64encode(serving.certificate.encode()).decode(),
+            "tls.key": b64encode(serving.key.encode()).decode(),
+        }
+        self.cluster.patch(resources.SECRETS, webhook.secret, Patch("merge", {"data": content}), NAMESPACE)
+        resource = _BY_KIND[webhook.kind]
+        entries = [dict(entry) for entry in rows(self.cluster.get(resource, webhook.configuration), "webhooks")]
+        bundle = b64encode((trusted or serving).certificate.encode()).decode()
+        for entry in entries:
+            entry["clientConfig"] = {**table(entry, "clientConfig"), "caBundle": bundle}
+        self.cluster.patch(resource, webhook.configuration, Patch("merge", {"webhooks": list[Json](entries)}))
+
+    def delete(self, resource: Resource, name: str, namespace: str = "") -> None:
+        """Take an object away, with what hangs on it."""
+        self.kubernetes.endpoints.undertaker.delete(resource, name, namespace)
 
     def apply(self, objects: Iterable[JsonObject], *, manager: str) -> None:
         """Server-side apply of any objects, as a person or a tool would."""

@@ -71,6 +71,10 @@ class Cluster:
             else http.client.HTTPConnection(host, port, timeout=_TIMEOUT)
         )
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._wire.close()
+
     @property
     def server(self) -> str:
         """Its address, for messages."""

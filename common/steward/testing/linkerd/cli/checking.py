@@ -1,6 +1,7 @@
 """`linkerd check`: which categories are looked at for which flags, and what is printed."""
 
 import sys
+from contextlib import closing
 from dataclasses import dataclass
 
 from steward.clock import Clock
@@ -71,6 +72,7 @@ def options_of(executable: Executable, parsed: Parsed) -> Options:
         control_plane=parsed.word("linkerd-namespace", "linkerd"),
         expected=parsed.word("expected-version"),
         feed=executable.feed,
+        names_installation=not parsed.on("crds"),
         wait=duration(parsed.word("wait", "5m0s")),
     )
 
@@ -87,14 +89,16 @@ def asked(parsed: Parsed) -> Asked:
 
 def _reports(options: Options, parsed: Parsed, clock: Clock) -> list[Report]:
     try:
-        seen = Seen(Cluster(login(asked(parsed))), options, clock)
+        way = login(asked(parsed))
     except NotConfigured as problem:
         first = Result("can initialize the client", Outcome.ERROR, f"{HINTS}k8s-api", str(problem))
         return [Report((Category("kubernetes-api", (first,)),))]
-    core = run(_sections(options.release, parsed), seen)
-    if parsed.on("pre") or parsed.on("crds"):
-        return [core]
-    return [core, *extensions.reports(_labelled(seen), parsed, spelled(options.wait))]
+    with closing(Cluster(way)) as cluster:
+        seen = Seen(cluster, options, clock)
+        core = run(_sections(options.release, parsed), seen)
+        if parsed.on("pre") or parsed.on("crds"):
+            return [core]
+        return [core, *extensions.reports(_labelled(seen), parsed, spelled(options.wait))]
 
 
 def _labelled(seen: Seen) -> list[str]:

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 
 from steward.clock import Clock
 from steward.jsonvalue import JsonObject, text
@@ -63,10 +64,10 @@ def install(executable: Executable, parsed: Parsed, clock: Clock) -> int:
     if parsed.on("crds"):
         return _print(definitions(executable), parsed)
     if not parsed.on("ignore-cluster"):
-        seen = look(executable, parsed, clock)
-        if seen.config is not None:
-            raise Refused(_ALREADY.format(existing='configmaps "linkerd-config"'))
-        _must_have_definitions(seen, "install")
+        with look(executable, parsed, clock) as seen:
+            if seen.config is not None:
+                raise Refused(_ALREADY.format(existing='configmaps "linkerd-config"'))
+            _must_have_definitions(seen, "install")
     trust = given_trust(parsed, Trust.for_cli(clock.now()))
     installation = Installation.planned(executable.release, trust, Method.CLI, overrides_of(parsed))
     return _print(control_plane(executable, installation, clock), parsed)
@@ -74,22 +75,25 @@ def install(executable: Executable, parsed: Parsed, clock: Clock) -> int:
 
 def upgrade(executable: Executable, parsed: Parsed, clock: Clock) -> int:
     """Print the installation in the cluster at this executable's release; issuer and anchors stay."""
-    seen = look(executable, parsed, clock)
-    installation = stored_installation(seen, parsed)
-    if parsed.on("crds"):
-        return _print(definitions(executable), parsed)
-    _must_have_definitions(seen, "upgrade")
-    if not parsed.on("force"):
-        _issuer_must_suit(seen, installation)
+    with look(executable, parsed, clock) as seen:
+        installation = stored_installation(seen, parsed)
+        if parsed.on("crds"):
+            return _print(definitions(executable), parsed)
+        _must_have_definitions(seen, "upgrade")
+        if not parsed.on("force"):
+            _issuer_must_suit(seen, installation)
     return _print(control_plane(executable, installation, clock), parsed)
 
 
-def look(executable: Executable, parsed: Parsed, clock: Clock) -> Seen:
+@contextmanager
+def look(executable: Executable, parsed: Parsed, clock: Clock) -> Iterator[Seen]:
     """The cluster that the flags name."""
     try:
-        return Seen(Cluster(login(asked(parsed))), options_of(executable, parsed), clock)
+        way = login(asked(parsed))
     except NotConfigured as problem:
         raise Refused(f"{problem}\n") from problem
+    with closing(Cluster(way)) as cluster:
+        yield Seen(cluster, options_of(executable, parsed), clock)
 
 
 def definitions(executable: Executable) -> list[JsonObject]:

@@ -22,8 +22,8 @@ def latest_version(seen: Seen) -> str:
         return options.expected
     if not options.feed:
         return options.release.version
-    installation = text(seen.config or {}, "metadata", "uid") or "unknown"
-    query = {"version": options.release.version, "uuid": installation, "source": "cli"}
+    installation = text(seen.config or {}, "metadata", "uid") if options.names_installation else ""
+    query = {"version": options.release.version, "uuid": installation or "unknown", "source": "cli"}
     address = f"{options.feed}?{urlencode(query)}"
     try:
         with urllib.request.urlopen(address, timeout=_TIMEOUT) as answer:

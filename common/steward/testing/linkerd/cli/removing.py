@@ -58,23 +58,23 @@ CLUSTER_WIDE = (
 
 def prune(executable: Executable, parsed: Parsed, clock: Clock) -> int:
     """Print what carries Linkerd's label and is not rendered by this release."""
-    seen = look(executable, parsed, clock)
-    installation = stored_installation(seen, parsed)
-    kept = {identity(one) for one in (*definitions(executable), *control_plane(executable, installation, clock))}
-    labelled = (one for kind in (*NAMESPACED, *CLUSTER_WIDE) for one in _labelled(seen, kind))
+    with look(executable, parsed, clock) as seen:
+        installation = stored_installation(seen, parsed)
+        kept = {identity(one) for one in (*definitions(executable), *control_plane(executable, installation, clock))}
+        labelled = [one for kind in (*NAMESPACED, *CLUSTER_WIDE) for one in _labelled(seen, kind)]
     _print(one for one in labelled if identity(one) not in kept)
     return 0
 
 
 def uninstall(executable: Executable, parsed: Parsed, clock: Clock) -> int:
     """Print everything of Linkerd's outside its namespace, and the namespace; refuse while pods are meshed."""
-    seen = look(executable, parsed, clock)
-    meshed = [pod for pod in seen.meshed_pods if proxy_of(pod)]
-    if meshed and not parsed.on("force"):
-        names = "".join(f"\t* {text(pod, 'metadata', 'name')}\n" for pod in meshed)
-        raise Refused(f"Please uninject the following pods before uninstalling the control-plane:\n{names}")
-    whole = (*CLUSTER_WIDE, resources.ROLES, resources.ROLE_BINDINGS, resources.NAMESPACES)
-    _print(one for kind in whole for one in _labelled(seen, kind))
+    with look(executable, parsed, clock) as seen:
+        meshed = [pod for pod in seen.meshed_pods if proxy_of(pod)]
+        if meshed and not parsed.on("force"):
+            names = "".join(f"\t* {text(pod, 'metadata', 'name')}\n" for pod in meshed)
+            raise Refused(f"Please uninject the following pods before uninstalling the control-plane:\n{names}")
+        whole = (*CLUSTER_WIDE, resources.ROLES, resources.ROLE_BINDINGS, resources.NAMESPACES)
+        _print(one for kind in whole for one in _labelled(seen, kind))
     return 0
 
 

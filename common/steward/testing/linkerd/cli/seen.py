@@ -25,6 +25,8 @@ class Options:
     expected: str = ""
     feed: str = ""
     """Where the latest version is asked for; without one, the executable takes its own for the latest."""
+    names_installation: bool = True
+    """Whether the feed is told which installation asks; `--crds` does not look for one."""
     wait: timedelta = timedelta(minutes=5)
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from contextlib import closing
 
 from steward.clock import Clock
 from steward.kube.resources import PODS
@@ -43,9 +44,10 @@ def _line(title: str, value: str, *, short: bool) -> str:
 
 def _of_cluster(executable: Executable, parsed: Parsed, clock: Clock) -> tuple[str, Counter[str]]:
     try:
-        seen = Seen(Cluster(login(asked(parsed))), options_of(executable, parsed), clock)
-        server = control_plane_version(seen) or _UNAVAILABLE
-        proxies = _histogram(seen) if parsed.on("proxy") else Counter[str]()
+        with closing(Cluster(login(asked(parsed)))) as cluster:
+            seen = Seen(cluster, options_of(executable, parsed), clock)
+            server = control_plane_version(seen) or _UNAVAILABLE
+            proxies = _histogram(seen) if parsed.on("proxy") else Counter[str]()
     except (ApiRefused, NotConfigured):
         return _UNAVAILABLE, Counter()
     return server, proxies
