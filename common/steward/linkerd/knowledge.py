@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import cache
 from importlib.resources import files
-from typing import cast
-
-import yaml
 
 from steward.errors import ConfigurationError
 from steward.events.versions import Recommendation
-from steward.jsonvalue import Json, JsonObject, rows, table, text
+from steward.jsonvalue import JsonObject, rows, table, text
 from steward.linkerd.version import MalformedVersion, Version
 from steward.resources.release_catalog import Bounds, ReleaseEntry
+from steward.yamlvalue import MalformedYaml, parse_yaml
 
 _FORMAT = 1
 _NOTES = "https://github.com/linkerd/linkerd2/releases/tag/"
@@ -157,7 +155,10 @@ def shipped() -> Knowledge:
 
 def parse_knowledge(document: str) -> Knowledge:
     """Read a catalog. Raise ConfigurationError, naming what is wrong, where it does not fit."""
-    raw = cast("Json", yaml.safe_load(document))
+    try:
+        raw = parse_yaml(document)
+    except MalformedYaml as error:
+        raise ConfigurationError(f"the release catalog is not YAML: {error}") from error
     if not isinstance(raw, dict) or raw.get("format") != _FORMAT:
         raise ConfigurationError(f"the release catalog has no 'format: {_FORMAT}', which is the only one that is read")
     try:

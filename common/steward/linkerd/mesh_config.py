@@ -1,11 +1,9 @@
 """What `linkerd-config` says: the merged values of the installation, of which only what is decided upon is kept."""
 
 from dataclasses import dataclass
-from typing import cast
 
-import yaml
-
-from steward.jsonvalue import Json, JsonObject, dig, flag, rows, strings, table, text
+from steward.jsonvalue import JsonObject, dig, flag, rows, strings, table, text
+from steward.yamlvalue import MalformedYaml, parse_yaml
 
 CONFIG_MAP = "linkerd-config"
 TRUST_ROOTS = "linkerd-identity-trust-roots"
@@ -13,9 +11,6 @@ BUNDLE = "ca-bundle.crt"
 
 _LARGEST_VALUES = 1_048_576
 """Kubernetes itself stores no larger object."""
-
-# libyaml reads the values in milliseconds where it is built in; the pure loader takes a tenth of a second.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class UnreadableConfig(ValueError):
@@ -79,8 +74,8 @@ def parse_config(config_map: JsonObject) -> MeshConfig:
     if len(raw) > _LARGEST_VALUES:
         raise UnreadableConfig(f"ConfigMap linkerd-config has {len(raw)} bytes of values, more than Kubernetes stores")
     try:
-        values = cast("Json", yaml.load(raw, Loader=_LOADER))
-    except (yaml.YAMLError, RecursionError) as error:
+        values = parse_yaml(raw)
+    except MalformedYaml as error:
         raise UnreadableConfig(f"the values of ConfigMap linkerd-config are not YAML: {error}") from error
     if not isinstance(values, dict):
         raise UnreadableConfig("the values of ConfigMap linkerd-config are not a mapping")

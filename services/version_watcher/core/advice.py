@@ -20,7 +20,7 @@ _CHANGE = re.compile(r"^\s*[*+-]\s.*(?:\bby @|/pull/\d|\(#\d+\))")
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z*_>\[⚠✅❌])")
 _MARKUP = re.compile(r"[*_`>#|\[\]]|⚠️?|✅|❌|:[a-z_]+:")
 
-_SUBJECT = r"(?:this|the)\s+(?:edge\s+|edge-|stable\s+)?(?:release|version|edge)|it"
+_SUBJECT = r"(?:this|the)\s+(?:edge\s+|edge-|stable\s+)?(?:release|version|edge)"
 _NEGATIVE = (
     re.compile(rf"^(?:{_SUBJECT}|@)\s+(?:is|was)\s+(?:currently\s+|therefore\s+|now\s+)?not\s+(?:a\s+)?recommended\b"),
     re.compile(rf"^(?:{_SUBJECT}|@)\s+(?:should|must)\s+not\s+be\s+used\b"),

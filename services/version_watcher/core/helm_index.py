@@ -3,13 +3,11 @@
 import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import cast
-
-import yaml
 
 from services.version_watcher.core.reading import Nothing, Problem, Read, unreadable
-from steward.jsonvalue import Json, JsonObject, rows, table, text
+from steward.jsonvalue import JsonObject, rows, table, text
 from steward.linkerd.version import MalformedVersion, Version
+from steward.yamlvalue import MalformedYaml, parse_yaml
 
 CHARTS = ("linkerd-control-plane", "linkerd-crds", "linkerd2-cni", "linkerd-multicluster", "linkerd-viz")
 LEADING = "linkerd-control-plane"
@@ -18,8 +16,6 @@ LEADING = "linkerd-control-plane"
 MOST_ENTRIES = 5000
 _HEX = re.compile(r"^(?:sha256:)?(?P<hex>[0-9a-f]{64})$")
 _MINIMUM = re.compile(r"^\s*>=\s*v?(?P<version>[0-9]+(?:\.[0-9]+)*)(?:-[0-9A-Za-z.]+)?\s*$")
-# libyaml, where it is built in, reads a large index in a tenth of the time and refuses a thousand levels by itself.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(slots=True)
@@ -75,9 +71,9 @@ def _entries(body: bytes) -> JsonObject | Nothing:
     if refusal is not None:
         return refusal
     try:
-        parsed = cast("Json", yaml.load(body, Loader=_LOADER))
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
-        return Nothing("NotYaml", f"the index is not YAML: {_first_line(error)}", reached=True)
+        parsed = parse_yaml(body)
+    except MalformedYaml as error:
+        return Nothing("NotYaml", f"the index is not YAML: {error}", reached=True)
     entries = table(parsed, "entries")
     if not entries:
         return Nothing("NoEntries", "the index has no 'entries': is this the index of a Helm repository?", reached=True)
@@ -121,7 +117,3 @@ def _created(row: JsonObject) -> datetime | None:
     if not isinstance(raw, datetime):
         return None
     return raw if raw.tzinfo is not None else raw.replace(tzinfo=UTC)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).split("\n", 1)[0]
