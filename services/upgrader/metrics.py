@@ -37,7 +37,6 @@ SKIPPED = gauge(
     "steward_upgrader_skipped_workloads", "Workloads of the run that are left as they are, by reason.", "reason"
 )
 PAUSED_SECONDS = counter("steward_upgrader_paused_seconds_total", "How long runs stood still, by reason.", "reason")
-TOLD = counter("steward_upgrader_events_published_total", "Events that were published, by name.", "event")
 UNTOLD = gauge("steward_upgrader_events_waiting", "Events that happened and are not published yet.")
 ERRORS = counter(
     "steward_upgrader_errors_total", "What went wrong while a run was conducted, by kind of error.", "error"
@@ -54,7 +53,6 @@ METRICS = (
     RESTARTS,
     SKIPPED,
     PAUSED_SECONDS,
-    TOLD,
     UNTOLD,
     ERRORS,
 )

@@ -53,7 +53,7 @@ async def serve(chassis: Chassis) -> None:
 
 def surroundings(settings: UpgraderSettings) -> Surroundings:
     """What the edges need to know, from the settings."""
-    tools, cluster = settings.tools, settings.cluster
+    tools, cluster = settings.upgrader.tools, settings.cluster
     return Surroundings(
         helm=Path(shutil.which(tools.helm) or tools.helm),
         work=tools.work,
@@ -77,7 +77,7 @@ class Upgrader:
         self._changed, self._considered = Bell(clock), Bell(clock)
         self._caches = Caches(kube, chassis.log, self._resources_changed)
         self._mesh = MeshView(kube, settings.cluster.linkerd_namespace, on_change=self._changed.ring)
-        self._recorder = EventRecorder(kube, "linkerd-steward/upgrader", settings.identity)
+        self._recorder = EventRecorder(kube, "linkerd-steward/upgrader", settings.upgrader.identity)
         self._telling = Telling(chassis.bus, self._caches, clock, chassis.instruments, chassis.log)
         self._world = World(
             clock=clock,
@@ -94,7 +94,7 @@ class Upgrader:
         self._planner = Planner(self._world)
         self._choosing = Choosing(self._world, kube, self._planner, self._telling.is_told)
         self._readings = Readings(chassis.instruments, self._world.notes, chassis.log)
-        name = LeaseName(settings.cluster.namespace, LEASE, settings.identity)
+        name = LeaseName(settings.cluster.namespace, LEASE, settings.upgrader.identity)
         self._lease = Lease(kube, name, settings.lease.duration)
 
     async def run(self) -> None:
@@ -110,7 +110,7 @@ class Upgrader:
     async def _lead(self, leadership: Leadership) -> None:
         """One term."""
         await self._caches.synced()
-        term = Term(self._settings.identity, leadership.token)
+        term = Term(self._settings.upgrader.identity, leadership.token)
         conductor = Conductor(self._world, self._planner, self._readings, term)
         self._chassis.instruments.set(LOCK_HELD, 1)
         try:
@@ -175,7 +175,7 @@ class Upgrader:
                 self._chassis.instruments.count(ERRORS, type(error).__name__)
                 say = self._chassis.log.info if isinstance(error, Conflict) else self._chassis.log.warning
                 say("again, after an error", error=str(error), failures=failures)
-                patience = self._settings.tempo.begin_again * 2 ** min(failures - 1, 10)
+                patience = self._settings.upgrader.tempo.begin_again * 2 ** min(failures - 1, 10)
                 await self._chassis.clock.sleep(
                     _SETTLE if isinstance(error, Conflict) else min(patience, _LONGEST_BACKOFF)
                 )
@@ -190,7 +190,7 @@ class Upgrader:
 
 
 def _tempo(settings: UpgraderSettings) -> Tempo:
-    tempo = settings.tempo
+    tempo = settings.upgrader.tempo
     return Tempo(
         look_again=tempo.look_again,
         ask_again=tempo.ask_again,

@@ -1,12 +1,12 @@
 """The settings of upgrader."""
 
 import os
+import socket
 import tempfile
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated
-from uuid import uuid4
 
 from pydantic import Field
 
@@ -47,15 +47,22 @@ class TempoSettings(Group):
     """After an error of the API server, doubled each time up to a minute."""
 
 
-class UpgraderSettings(ServiceSettings):
-    """Everything that upgrader can be told."""
+class UpgraderGroup(Group):
+    """What is upgrader's own."""
 
-    identity: str = Field(default_factory=lambda: f"upgrader-{uuid4().hex[:12]}")
-    """Who asks for the lease; the pod's name in a pod, so that a container that restarts has it back at once."""
+    identity: str = Field(default_factory=lambda: f"{socket.gethostname()}_{os.getpid()}")
+    """Who asks for the lease. In a pod it stays the same when the container restarts, which then goes on at once."""
     tools: ToolSettings = Field(default_factory=ToolSettings)
     """Executables and charts."""
     tempo: TempoSettings = Field(default_factory=TempoSettings)
     """Patience."""
+
+
+class UpgraderSettings(ServiceSettings):
+    """Everything that upgrader can be told."""
+
+    upgrader: UpgraderGroup = Field(default_factory=UpgraderGroup)
+    """How upgrades are done."""
 
 
 def environment() -> Mapping[str, str]:

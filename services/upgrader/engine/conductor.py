@@ -153,26 +153,19 @@ class Conductor:
         if isinstance(outcome, Done):
             after = ledger.moved(run, name, StepState.RUNNING, Said("Acted", outcome.message), now)
         else:
-            after = self._failed(run, snapshot, name, outcome, f"{outcome.message}")
+            after = self._failed(run, snapshot, name, outcome)
         await self._write(run, after)
 
     async def _restart(self, run: UpgradeRun, act: acts.RestartSome) -> None:
         """Restarts need no note in the run: each leaves its marker in the cluster."""
-        broken = await self._rolling.restart(act, run)
-        if broken is None:
-            return
-        restart, outcome = broken
-        if isinstance(outcome, Refused | Broken):
-            after = self._failed(run, _snapshot(run), act.step, outcome, f"{restart.workload}: {outcome.message}")
-            await self._write(run, after)
+        if not await self._rolling.restart(act, run):
+            await self._world.clock.sleep(self._world.tempo.look_again)
 
-    def _failed(
-        self, run: UpgradeRun, snapshot: Snapshot, name: str, outcome: Refused | Broken, message: str
-    ) -> UpgradeRun:
+    def _failed(self, run: UpgradeRun, snapshot: Snapshot, name: str, outcome: Refused | Broken) -> UpgradeRun:
         now = self._world.clock.now()
         failure = StepFailure.FAILED if isinstance(outcome, Refused) else StepFailure.ERROR
-        act = fail(run, snapshot, definition(snapshot, name), failure, Said(outcome.reason, message), now)
-        return written(act, run, now)
+        said = Said(outcome.reason, outcome.message)
+        return written(fail(run, snapshot, definition(snapshot, name), failure, said, now), run, now)
 
 
 def _snapshot(run: UpgradeRun) -> Snapshot:

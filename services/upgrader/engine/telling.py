@@ -12,7 +12,7 @@ from structlog.typing import FilteringBoundLogger
 from services.upgrader.core.story import story
 from services.upgrader.engine.bell import Bell
 from services.upgrader.engine.caches import Caches
-from services.upgrader.metrics import TOLD, UNTOLD
+from services.upgrader.metrics import UNTOLD
 from steward.bus.errors import BusClosed, BusError, EventTooLarge
 from steward.clock import Clock
 from steward.events.base import Envelope, Event
@@ -96,4 +96,3 @@ class Telling:
         except TimeoutError:
             raise BusError(f"event {envelope.id!r} could not be published within a minute") from None
         self._told.setdefault(run.metadata.uid, set()).add(envelope.id)
-        self._instruments.count(TOLD, envelope.data.name)

@@ -1,4 +1,4 @@
-"""A cluster on paper: what the edges would see and do, without a cluster, so that thousands of runs fit into a second."""
+"""A cluster on paper: what the edges would see and do, so that hundreds of runs fit into a second."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -12,7 +12,9 @@ from services.upgrader.core import acts, ledger
 from services.upgrader.core.asking import Moment, baseline_of
 from services.upgrader.core.decide import Facts, decide
 from services.upgrader.core.gates.judging import judge, weighed
+from services.upgrader.core.gates.linkerd_check import EXPECTED
 from services.upgrader.core.gates.verdict import Context
+from services.upgrader.core.journal import Said
 from services.upgrader.core.logical import LogicalVersions
 from services.upgrader.core.observations import (
     Check,
@@ -26,7 +28,6 @@ from services.upgrader.core.observations import (
     Unseen,
     VersionsSeen,
 )
-from services.upgrader.core.gates.linkerd_check import EXPECTED
 from services.upgrader.core.ordering import definition, order_for
 from services.upgrader.core.orders import Done, Order, Outcome, Restart, Stage, StepObservation
 from services.upgrader.core.planning import Knowledge, Planned, plan
@@ -36,7 +37,6 @@ from services.upgrader.core.steps import Seen, fail
 from services.upgrader.core.writing import written
 from steward.events.upgrades import StepFailure
 from steward.linkerd import marks
-from steward.linkerd.certificates import CertificateInventory
 from steward.linkerd.control_plane import ControlPlane
 from steward.linkerd.inventory import Inventory
 from steward.linkerd.knowledge import shipped
@@ -49,7 +49,7 @@ from steward.linkerd.workloads import NamespaceFacts, Replicas, WorkloadFacts
 from steward.resources.base import ObjectMeta
 from steward.resources.upgrade_plan import CheckScope, GateTemplate, GateType, InstallMethod, StepType, UpgradePlan
 from steward.resources.upgrade_policy import UpgradePolicy, UpgradePolicySpec
-from steward.resources.upgrade_run import DesiredState, Evidence, UpgradeRun, UpgradeRunSpec
+from steward.resources.upgrade_run import DesiredState, Evidence, Snapshot, StepState, UpgradeRun, UpgradeRunSpec
 
 DAWN = datetime(2026, 6, 18, 12, 0, tzinfo=UTC)
 TRUST = "a" * 64
@@ -322,7 +322,7 @@ class PaperConductor:
         metadata = self.stored.metadata.model_copy(update={"generation": generation})
         self.stored = self.stored.model_copy(update={"spec": spec, "metadata": metadata})
 
-    def decide(self) -> acts.NextAct:
+    def decide(self) -> acts.Writing | acts.Doing | acts.Resting:
         """The next act, after looking at what it wants to have seen."""
         facts = Facts(now=self.cluster.now, policy_paused=self.policy.paused, superseded_by=self.superseded_by)
         act = decide(self.stored, facts)
@@ -331,7 +331,7 @@ class PaperConductor:
             act = decide(self.stored, facts)
         return act
 
-    def step(self, *, dies: str = "") -> acts.NextAct:
+    def step(self, *, dies: str = "") -> acts.Writing | acts.Doing | acts.Resting:
         """One act; `dies` says where in it the process is killed: `before` or `after` the deed, before the write."""
         act = self.decide()
         self.taken.append(act)
@@ -364,7 +364,7 @@ class PaperConductor:
         state = ledger.step_of(self.stored, act.step)
         if isinstance(act, acts.Look):
             return Seen(goal=self.cluster.observe(order_for(self.stored, snapshot, state)))
-        memory = Memory(self.restarted, self.noticed)
+        memory = Memory(self.restarted, self.noticed, {})
         found = survey_run(self.stored, snapshot, self.cluster.inventory(), memory, state.operation_id)
         if isinstance(found, Unseen):
             return Seen(rollout=found)
@@ -399,10 +399,10 @@ class PaperConductor:
         order = order_for(self.stored, snapshot, ledger.step_of(self.stored, name))
         outcome = self.cluster.act(order)
         if isinstance(outcome, Done):
-            said = ledger.Said("Acted", outcome.message)
-            return ledger.moved(self.stored, name, ledger.StepState.RUNNING, said, self.cluster.now)
+            said = Said("Acted", outcome.message)
+            return ledger.moved(self.stored, name, StepState.RUNNING, said, self.cluster.now)
         failure = StepFailure.FAILED if type(outcome).__name__ == "Refused" else StepFailure.ERROR
-        said = ledger.Said(outcome.reason, outcome.message)
+        said = Said(outcome.reason, outcome.message)
         act = fail(self.stored, snapshot, definition(snapshot, name), failure, said, self.cluster.now)
         return written(act, self.stored, self.cluster.now)
 
@@ -439,9 +439,9 @@ class PaperConductor:
         found = plan(self.stored, known)
         if isinstance(found, Planned):
             return ledger.planned(self.stored, found.snapshot, found.steps, self.cluster.now)
-        return ledger.refused(self.stored, ledger.Said(found.reason, found.message), self.cluster.now)
+        return ledger.refused(self.stored, Said(found.reason, found.message), self.cluster.now)
 
-    def _snapshot(self) -> ledger.Snapshot:
+    def _snapshot(self) -> Snapshot:
         snapshot = ledger.status_of(self.stored).snapshot
         if snapshot is None:
             raise AssertionError("not planned")

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from services.upgrader.core.orders import Refused
 from services.upgrader.core.rollout.proof import Prover, living
 from services.upgrader.core.rollout.wishes import NamespaceWishes, concerned, objection, wished
 from steward.linkerd import marks
@@ -38,6 +39,8 @@ class Memory:
     """When the run's present marker was set."""
     noticed: Mapping[WorkloadRef, datetime]
     """Since when it is waited for a workload's pods."""
+    refused: Mapping[WorkloadRef, Refused]
+    """What the API server said when a workload was to be restarted by the present attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,9 @@ class Terms:
     deadline: timedelta
     memory: Memory
 
+
+CONTESTED = "Contested"
+"""Reason of a refused restart: the marker belongs to somebody else."""
 
 CACHE_LAG = timedelta(seconds=30)
 """For how long a marker that this process set may not be seen yet."""
@@ -89,7 +95,10 @@ def stand(
     if marked:
         return _after(workload, alive, terms)
     against = _against(wish, workload, namespace, terms)
-    return against if against is not None else _before(workload, terms)
+    if against is not None:
+        return against
+    refused = terms.memory.refused.get(workload.ref)
+    return _refused(refused) if refused is not None else _before(workload, terms)
 
 
 def _is_meshed(workload: WorkloadFacts, alive: list[PodFacts], inject: Inject | None) -> bool:
@@ -174,6 +183,11 @@ def _before(workload: WorkloadFacts, terms: Terms) -> Standing:
     if workload.replicas.ready < workload.replicas.desired and not terms.repair:
         return _unready_before(workload, terms)
     return Standing(WorkloadState.PENDING, "Pending", "waits for its turn", ready_to_go=True)
+
+
+def _refused(refused: Refused) -> Standing:
+    state = WorkloadState.CONTESTED if refused.reason == CONTESTED else WorkloadState.FAILED
+    return Standing(state, refused.reason, refused.message)
 
 
 def _unready_before(workload: WorkloadFacts, terms: Terms) -> Standing:

@@ -38,7 +38,7 @@ def foresee(run: UpgradeRun, snapshot: Snapshot, inventory: Inventory) -> Survey
     if control_plane is None or control_plane.config is None:
         return _blind(control_plane)
     target = Target(run.spec.target, control_plane.trust_sha256)
-    terms = _terms(run, snapshot, inventory, target, Memory({}, {}))
+    terms = _terms(run, snapshot, inventory, target, Memory({}, {}, {}))
     return survey(inventory, terms, snapshot.policy_spec.data_plane.default_wave, "")
 
 
