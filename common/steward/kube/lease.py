@@ -98,6 +98,7 @@ class Lease:
         self._seen: _Record | None = None
         self._seen_at = 0.0
         self._renewed_at = 0.0
+        self._unconfirmed = ("", 0.0)
         self._leadership: Leadership | None = None
 
     @property
@@ -207,11 +208,14 @@ class Lease:
 
     async def _keep(self) -> None:
         """Renew for ever; an attempt that fails is repeated, until the deadline ends the term."""
+        pause = self._duration / 5
         while True:
-            await self._clock.sleep(self._duration / 5)
+            await self._clock.sleep(pause)
             try:
                 await self._renew()
+                pause = self._duration / 5
             except KubeError as error:
+                pause = self._duration / 20
                 _LOG.warning("cannot renew the lease", lease=str(self._name), error=str(error))
 
     async def _renew(self) -> None:
@@ -223,13 +227,18 @@ class Lease:
             raise LeadershipLost(
                 f"lease {str(self._name)!r} belongs to {record.holder or 'nobody'!r} with token {record.token}"
             )
-        sent_at = self._clock.monotonic()
+        written, sent_at = self._unconfirmed
+        if record.renewed == written:
+            # The answer to an earlier renewal was lost, but here it is.
+            self._renewed_at = max(self._renewed_at, sent_at)
+        renewed = self._lease(term, found)
+        self._unconfirmed = (text(renewed, "spec", "renewTime"), self._clock.monotonic())
         try:
-            self._observe(await self._write("PUT", self._lease(term, found)))
+            self._observe(await self._write("PUT", renewed))
         except Conflict:
             # Somebody wrote between our read and our write; the next read shows whether it still is ours.
             return
-        self._renewed_at = sent_at
+        self._renewed_at = self._unconfirmed[1]
 
     async def _watch_deadline(self) -> None:
         """End the term while a third of the duration is left for the work to wind up in."""

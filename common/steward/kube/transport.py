@@ -18,6 +18,7 @@ from aiohttp import (
     WSServerHandshakeError,
 )
 from multidict import CIMultiDict
+from yaml import YAMLError
 
 from steward.errors import ConfigurationError
 from steward.kube.errors import Answer
@@ -216,7 +217,8 @@ async def _configure(source: ClusterSource) -> Configuration:
                 client_configuration=configuration,
                 persist_config=False,
             )
-    except (parts.config_error, OSError, ValueError) as error:
+    except (parts.config_error, YAMLError, OSError, ValueError, TypeError, LookupError, AttributeError) as error:
+        # The loader checks little: a file of another shape ends in whatever its code stumbles over first.
         where = f"kubeconfig {str(source.kubeconfig)!r}" if source.kubeconfig else "the pod's own service account"
         remedy = (
             "check the file and the name of its context" if source.kubeconfig else "outside a pod give a kubeconfig"

@@ -14,7 +14,7 @@ from steward.kube.retries import unavailable
 from steward.kube.transport import Transport, TransportFailure, WireRequest
 
 _LONGEST_LINE = 32 * 1024 * 1024
-_GRACE = timedelta(seconds=10)
+GRACE = timedelta(seconds=10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ async def watch_events(
     act = f"watch {resource}" + (f" in {start.namespace!r}" if start.namespace else "")
     request = WireRequest("GET", resource.path(start.namespace), _query(start), None, "", timeout)
     try:
-        async with transport.stream(request, start.lasting + _GRACE) as opened:
+        async with transport.stream(request, start.lasting + GRACE) as opened:
             if isinstance(opened, Answer):
                 raise error_from(act, opened)
             async with aclosing(_lines(opened, act)) as lines:

@@ -38,6 +38,10 @@ class Access:
         self._users[token] = (user, tuple(rules))
         self._rules[user] = tuple(rules)
 
+    def remove(self, token: str) -> None:
+        """Nobody knows this token any more."""
+        del self._users[token]
+
     def identify(self, authorization: str) -> str:
         """The user behind an Authorization header."""
         token = authorization.removeprefix("Bearer ").strip()

@@ -90,6 +90,7 @@ class Injected:
     fault: Fault
     method: str = ""
     path: str = ""
+    agent: str = ""
     watch: bool | None = None
     times: int | None = 1
     skip: int = 0
@@ -99,17 +100,22 @@ class Injected:
         """Whether this request meets the fault, counting down."""
         if self.times is not None and self.hits >= self.times:
             return False
-        if self.method and asked.method not in self.method.split(","):
-            return False
-        if self.watch is not None and asked.watches is not self.watch:
-            return False
-        if self.path and not re.search(self.path, asked.path):
+        if not self._is_meant(asked):
             return False
         if self.skip:
             self.skip -= 1
             return False
         self.hits += 1
         return True
+
+    def _is_meant(self, asked: Asked) -> bool:
+        if self.method and asked.method not in self.method.split(","):
+            return False
+        if self.watch is not None and asked.watches is not self.watch:
+            return False
+        if self.agent and self.agent != asked.agent:
+            return False
+        return not self.path or bool(re.search(self.path, asked.path))
 
 
 @dataclass(slots=True)
@@ -119,7 +125,8 @@ class Faults:
     injected: list[Injected] = field(default_factory=list)
 
     def add(self, fault: Fault, **when: "str | int | bool | None") -> Injected:
-        """Inject `fault` for the next matching request: `method`, `path` (a pattern), `watch`, `times`, `skip`."""
+        """Inject `fault` for the next matching request: `method`, `path` (a pattern), `agent`, `watch`, `times`,
+        `skip`."""
         one = Injected(fault, **when)  # type: ignore[arg-type]  # the dataclass checks the names
         self.injected.append(one)
         return one
