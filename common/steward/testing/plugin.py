@@ -8,6 +8,7 @@ import pytest_asyncio
 from steward.kube.client import Kube
 from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.server import FakeKubernetes
+from steward.testing.linkerd.feed import ReleaseFeed
 from steward.testing.linkerd.mesh import SimulatedMesh
 from steward.testing.nats import NatsCluster, NatsServer
 
@@ -37,6 +38,13 @@ async def simulated_mesh(fake_kubernetes: FakeKubernetes) -> AsyncIterator[Simul
     """Controllers and an injector over `fake_kubernetes`, nothing installed yet: `steward.testing.linkerd.mesh`."""
     async with SimulatedMesh(fake_kubernetes) as mesh:
         yield mesh
+
+
+@pytest_asyncio.fixture
+async def release_feed() -> AsyncIterator[ReleaseFeed]:
+    """Version document, release notes, Helm index and downloads on loopback: `steward.testing.linkerd.feed`."""
+    async with ReleaseFeed() as feed:
+        yield feed
 
 
 @pytest_asyncio.fixture

@@ -3,6 +3,7 @@
 import csv
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 
 import pytest
 
@@ -51,10 +52,12 @@ def real(version: str) -> dict[tuple[str, str, str], JsonObject]:
     return {identity(document): document for document in both}
 
 
+@cache
 def documents_of(version: str, name: str) -> list[JsonObject]:
     return recorded.documents("linkerd", version, f"{name}.yaml")
 
 
+@cache
 def standing_in(version: str) -> dict[tuple[str, str, str], JsonObject]:
     return {identity(thing): thing for thing in [*crds(version), *control_plane(version, TRUST, NOW)]}
 
