@@ -7,7 +7,7 @@ from services.upgrader.core.acts import RestartSome
 from services.upgrader.core.observations import Unseen
 from services.upgrader.core.operations import marker
 from services.upgrader.core.orders import Broken, Done, Outcome, Refused, Restart
-from services.upgrader.core.rollout.progress import Survey
+from services.upgrader.core.rollout.progress import Recollection, Survey
 from services.upgrader.core.rollout.standing import Memory, Standing
 from services.upgrader.core.rollout.surveying import survey_run
 from services.upgrader.core.steps import Rollout
@@ -28,6 +28,7 @@ class Rolling:
     def __init__(self, world: World) -> None:
         self._world = world
         self._marker = ""
+        self._recollection = Recollection()
         self._operation = ""
         self._refused: dict[WorkloadRef, Refused] = {}
         self._restarted: dict[WorkloadRef, datetime] = {}
@@ -41,7 +42,7 @@ class Rolling:
             return seen
         self._turn_to(marker(run), step.operation_id)
         memory = Memory(self._restarted, self._noticed, self._refused)
-        found = survey_run(run, snapshot, seen, memory, step.operation_id)
+        found = survey_run(run, snapshot, seen, memory, step.operation_id, self._recollection)
         if isinstance(found, Unseen):
             return found
         self._notice(found, seen.taken_at)

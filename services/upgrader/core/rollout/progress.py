@@ -4,20 +4,24 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from heapq import nsmallest
+from typing import NamedTuple
 
 from services.upgrader.core.journal import Said
 from services.upgrader.core.orders import Restart
 from services.upgrader.core.rollout.proof import Prover, living
-from services.upgrader.core.rollout.standing import VERIFIED, Standing, Terms, stand
+from services.upgrader.core.rollout.standing import PENDING, VERIFIED, Standing, Terms, stand
 from services.upgrader.core.rollout.wishes import NamespaceWishes, concerned, order
 from services.upgrader.core.steps import Rollout
 from steward.linkerd.inventory import Inventory
 from steward.linkerd.pods import PodFacts, WorkloadRef
-from steward.linkerd.workloads import RESTARTABLE, WorkloadFacts
+from steward.linkerd.workloads import RESTARTABLE, NamespaceFacts, WorkloadFacts
 from steward.resources.upgrade_policy import Wave
 from steward.resources.upgrade_run import Workloads, WorkloadState, WorkloadStatus
 
 _MOST_LISTED = 200
+_NO_PODS: tuple[PodFacts, ...] = ()
+_NOBODY = NamespaceWishes.of(None)
 
 # Those that need a person come first; what is merely waiting comes last.
 _LISTED = (
@@ -46,18 +50,54 @@ class _Count:
     standing: defaultdict[WorkloadState, list[tuple[WorkloadRef, Standing]]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    queue: list[tuple[int, WorkloadFacts, Standing]] = field(default_factory=list)
-    """Pending and restarting ones, with their order."""
+    waiting: list[tuple[int, WorkloadFacts]] = field(default_factory=list)
+    """Those that may be restarted as soon as there is room, with their order."""
+    busy: list[tuple[int, WorkloadRef]] = field(default_factory=list)
+    """Those that are on their way, or are waited for."""
     timed: list[WorkloadRef] = field(default_factory=list)
     wake: datetime | None = None
 
     def add(self, ref: WorkloadRef, standing: Standing) -> None:
+        """Count one that is not simply proven or pending."""
         self.states[standing.state] += 1
         self.standing[standing.state].append((ref, standing))
         if standing.timed:
             self.timed.append(ref)
         if standing.wake is not None and (self.wake is None or standing.wake < self.wake):
             self.wake = standing.wake
+
+
+class _Known(NamedTuple):
+    """Where a workload stood, and what that followed from. A tuple, for thousands are made in one go."""
+
+    workload: WorkloadFacts
+    pods: tuple[PodFacts, ...]
+    namespace: NamespaceFacts | None
+    standing: Standing | None
+    order: int
+
+
+class Recollection:
+    """Where workloads stood at the last survey, for as long as nothing that it follows from is another object.
+
+    It only saves time: a survey says the same with an empty one.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[WorkloadRef, _Known] = {}
+        self._terms: tuple[object, ...] = ()
+
+    def turn_to(self, terms: Terms) -> None:
+        """Forget everything where other terms hold."""
+        key = (terms.marker, terms.prover.target, terms.always, terms.repair, terms.mode, terms.kinds)
+        if key != self._terms:
+            self._terms = key
+            self.known.clear()
+
+    def forget_the_gone(self, workloads: Mapping[WorkloadRef, WorkloadFacts]) -> None:
+        """Keep nothing of workloads that were deleted, once there are many of them."""
+        if len(self.known) > 2 * len(workloads):
+            self.known = {ref: known for ref, known in self.known.items() if ref in workloads}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,13 +109,15 @@ class Survey:
     standing: Mapping[WorkloadState, tuple[tuple[WorkloadRef, Standing], ...]]
 
 
-def survey(inventory: Inventory, terms: Terms, wave: Wave, operation_id: str) -> Survey:
+def survey(
+    inventory: Inventory, terms: Terms, wave: Wave, operation_id: str, recollection: Recollection | None = None
+) -> Survey:
     """The whole rollout at this moment."""
-    count = _count(inventory, terms)
+    count = _count(inventory, terms, recollection or Recollection())
     workloads = _workloads(count)
     failure = _failure(count, wave)
     restarts = () if failure else tuple(_next(count, wave, terms.marker, operation_id))
-    finished = not count.queue
+    finished = not count.waiting and not count.busy
     rollout = Rollout(
         workloads=workloads,
         restarts=restarts,
@@ -87,43 +129,73 @@ def survey(inventory: Inventory, terms: Terms, wave: Wave, operation_id: str) ->
     return Survey(rollout, tuple(count.timed), {state: tuple(found) for state, found in count.standing.items()})
 
 
-def _count(inventory: Inventory, terms: Terms) -> _Count:
+def _count(inventory: Inventory, terms: Terms, recollection: Recollection) -> _Count:
     count = _Count()
-    home = inventory.control_plane.namespace if inventory.control_plane else ""
-    wishes = {name: NamespaceWishes.of(facts) for name, facts in inventory.namespaces.items()}
-    injects = {name: facts.inject for name, facts in inventory.namespaces.items()}
-    nobody = NamespaceWishes.of(None)
     verified = 0
-    pods_of = inventory.pods
-    for ref, workload in inventory.workloads.items():
-        space = ref.namespace
-        if space == home:
-            continue
-        wish = wishes.get(space, nobody)
-        standing = stand(workload, pods_of.get(ref, ()), wish, injects.get(space), terms)
+    for known in _each(inventory, terms, recollection):
+        standing = known.standing
         if standing is VERIFIED:
             verified += 1
+        elif standing is PENDING:
+            count.waiting.append((known.order, known.workload))
         elif standing is not None:
-            count.add(ref, standing)
+            count.add(known.workload.ref, standing)
             if standing.state in (WorkloadState.PENDING, WorkloadState.RESTARTING):
-                count.queue.append((order({**workload.labels, **workload.annotations}, wish), workload, standing))
-    count.states[WorkloadState.VERIFIED] += verified
-    for ref, standing in _others(inventory, wishes, terms):
+                count.busy.append((known.order, known.workload.ref))
+    _complete(count, verified)
+    for ref, standing in _others(inventory, terms):
         count.add(ref, standing)
     return count
 
 
-def _others(
-    inventory: Inventory, wishes: Mapping[str, NamespaceWishes], terms: Terms
-) -> Iterator[tuple[WorkloadRef, Standing]]:
+def _each(inventory: Inventory, terms: Terms, recollection: Recollection) -> Iterator[_Known]:
+    """Every workload; looked at only where something that its standing follows from is another object than before."""
+    recollection.turn_to(terms)
+    recollection.forget_the_gone(inventory.workloads)
+    home = inventory.control_plane.namespace if inventory.control_plane else ""
+    wishes = {name: NamespaceWishes.of(facts) for name, facts in inventory.namespaces.items()}
+    recalled, pods_of, namespaces = recollection.known, inventory.pods, inventory.namespaces
+    touched = {*terms.memory.restarted, *terms.memory.refused}
+    for ref, workload in inventory.workloads.items():
+        pods, space = pods_of.get(ref, _NO_PODS), namespaces.get(ref.namespace)
+        known = recalled.get(ref)
+        if known is not None and known[0] is workload and known[1] is pods and known[2] is space and ref not in touched:
+            yield known
+        elif ref.namespace != home:
+            known = _look(workload, pods, space, wishes.get(ref.namespace, _NOBODY), terms)
+            if known.standing is None or known.standing is VERIFIED or known.standing is PENDING:
+                recalled[ref] = known
+            yield known
+
+
+def _look(
+    workload: WorkloadFacts,
+    pods: tuple[PodFacts, ...],
+    namespace: NamespaceFacts | None,
+    wishes: NamespaceWishes,
+    terms: Terms,
+) -> _Known:
+    inject = namespace.inject if namespace is not None else None
+    standing = stand(workload, pods, wishes, inject, terms)
+    return _Known(workload, pods, namespace, standing, order(workload, wishes))
+
+
+def _complete(count: _Count, verified: int) -> None:
+    """What was counted apart because there may be thousands of it."""
+    count.states[WorkloadState.VERIFIED] += verified
+    count.states[WorkloadState.PENDING] += len(count.waiting)
+    count.standing[WorkloadState.PENDING] += [(each.ref, PENDING) for _, each in count.waiting[:_MOST_LISTED]]
+
+
+def _others(inventory: Inventory, terms: Terms) -> Iterator[tuple[WorkloadRef, Standing]]:
     """Pods that no change of a template replaces: reported, not forgotten."""
     home = inventory.control_plane.namespace if inventory.control_plane else ""
     for ref, pods in inventory.pods.items():
         if ref.kind in RESTARTABLE or ref.namespace == home:
             continue
-        space = wishes.get(ref.namespace)
+        wishes = NamespaceWishes.of(inventory.namespaces.get(ref.namespace))
         meshed = [pod for pod in living(pods) if pod.proxy is not None]
-        if not meshed or not concerned(space.upgrade if space else None, terms.mode):
+        if not meshed or not concerned(wishes.upgrade, terms.mode):
             continue
         yield ref, _unsupported(ref, meshed, terms.prover)
 
@@ -147,24 +219,27 @@ def _failure(count: _Count, wave: Wave) -> Said | None:
 
 def _next(count: _Count, wave: Wave, marker: str, operation_id: str) -> Iterator[Restart]:
     """Those whose turn it is: none of a later order while one of an earlier order is not done."""
-    if not count.queue:
+    restarting = [ref for ref, _ in count.standing[WorkloadState.RESTARTING]]
+    room = wave.max_parallel_workloads - len(restarting)
+    if room <= 0 or not count.waiting:
         return
-    first = min(place for place, _, _ in count.queue)
-    busy = [workload.ref for _, workload, standing in count.queue if standing.state is WorkloadState.RESTARTING]
-    by_namespace = Counter(ref.namespace for ref in busy)
-    room = wave.max_parallel_workloads - len(busy)
-    turn = sorted(
-        (workload for place, workload, standing in count.queue if standing.ready_to_go and place == first),
-        key=lambda workload: (workload.ref.namespace, workload.ref.name, workload.ref.kind),
-    )
-    for workload in turn:
+    first = min(place for place, _ in (*count.waiting, *count.busy))
+    busy = Counter(ref.namespace for ref in restarting)
+    waiting: defaultdict[str, list[WorkloadFacts]] = defaultdict(list)
+    for place, workload in count.waiting:
+        if place == first:
+            waiting[workload.ref.namespace].append(workload)
+    for namespace in sorted(waiting):
+        most = min(room, wave.max_parallel_per_namespace - busy[namespace])
+        for workload in nsmallest(most, waiting[namespace], key=_place):
+            room -= 1
+            yield Restart(workload.ref, workload.uid, marker, operation_id)
         if room <= 0:
             return
-        if by_namespace[workload.ref.namespace] >= wave.max_parallel_per_namespace:
-            continue
-        by_namespace[workload.ref.namespace] += 1
-        room -= 1
-        yield Restart(workload.ref, workload.uid, marker, operation_id)
+
+
+def _place(workload: WorkloadFacts) -> tuple[str, str]:
+    return workload.ref.name, workload.ref.kind
 
 
 def _workloads(count: _Count) -> Workloads:

@@ -6,6 +6,9 @@ from enum import Enum
 from steward.linkerd.drifts import same_version
 from steward.linkerd.pods import PodFacts, ProxyFacts
 
+_UNKNOWN = object()
+_OVER = ("Succeeded", "Failed")
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -41,7 +44,7 @@ class Prover:
 
     def __init__(self, target: Target) -> None:
         self.target = target
-        self._known: dict[int, Flaw | None] = {}
+        self._known: dict[int, Flaw | None] = {id(None): Flaw.NO_PROXY}
         self._kept: list[ProxyFacts] = []
 
     def flaw(self, pod: PodFacts) -> Flaw | None:
@@ -57,6 +60,18 @@ class Prover:
             found = self._known[key] = _flaw(proxy, self.target)
             return found
 
+    def any_wrong(self, pods: list[PodFacts]) -> bool:
+        """Whether some pod has not the target's proxy."""
+        known = self._known
+        for pod in pods:
+            # Most pods have been judged by their proxy already: one look in a small table, without a call.
+            found = known.get(id(pod.proxy), _UNKNOWN)
+            if found is _UNKNOWN:
+                found = self.flaw(pod)
+            if found is not None:
+                return True
+        return False
+
 
 def _flaw(proxy: ProxyFacts, target: Target) -> Flaw | None:
     if not same_version(proxy.label, target.version):
@@ -70,4 +85,4 @@ def _flaw(proxy: ProxyFacts, target: Target) -> Flaw | None:
 
 def living(pods: tuple[PodFacts, ...]) -> list[PodFacts]:
     """The pods that count: those that are going, or are done for ever, prove and disprove nothing."""
-    return [pod for pod in pods if not pod.deleting and pod.phase not in ("Succeeded", "Failed")]
+    return [pod for pod in pods if not pod.deleting and pod.phase not in _OVER]

@@ -70,6 +70,7 @@ CACHE_LAG = timedelta(seconds=30)
 
 VERIFIED = Standing(WorkloadState.VERIFIED, "Proven", "every pod runs the target's proxy")
 NO_PODS = Standing(WorkloadState.VERIFIED, "NoPods", "it has no pods, and the next one gets the target's proxy")
+PENDING = Standing(WorkloadState.PENDING, "Pending", "waits for its turn", ready_to_go=True)
 
 
 def stand(
@@ -84,8 +85,7 @@ def stand(
     if not _is_meshed(workload, alive, inject):
         return None
     marked = workload.template_annotations.get(marks.PROXY_TARGET) == terms.marker
-    wrong = _wrong(alive, terms.prover)
-    if not wrong and not marked and not terms.always:
+    if not marked and not terms.always and not terms.prover.any_wrong(alive):
         settled = _on_target_already(workload, alive)
         if settled is not None:
             return settled
@@ -109,10 +109,6 @@ def _is_meshed(workload: WorkloadFacts, alive: list[PodFacts], inject: Inject | 
     own = Inject.read(workload.template_annotations.get(marks.INJECT))
     asked = inject if own is None else own
     return asked is not None and asked.wanted and not workload.host_network
-
-
-def _wrong(alive: list[PodFacts], prover: Prover) -> bool:
-    return any(prover.flaw(pod) is not None for pod in alive)
 
 
 def _on_target_already(workload: WorkloadFacts, alive: list[PodFacts]) -> Standing | None:
@@ -170,7 +166,7 @@ def _without_effect(workload: WorkloadFacts) -> Standing | None:
 
 def _before(workload: WorkloadFacts, terms: Terms) -> Standing:
     """Not restarted by this run, as far as the template says."""
-    done = terms.memory.restarted.get(workload.ref)
+    done = terms.memory.restarted.get(workload.ref) if terms.memory.restarted else None
     if done is not None and terms.now - done < CACHE_LAG:
         return Standing(WorkloadState.RESTARTING, "Restarting", "its marker is set", wake=done + CACHE_LAG)
     touched = workload.annotations.get(marks.LAST_OPERATION) in terms.operations
@@ -182,7 +178,7 @@ def _before(workload: WorkloadFacts, terms: Terms) -> Standing:
         return blocked
     if workload.replicas.ready < workload.replicas.desired and not terms.repair:
         return _unready_before(workload, terms)
-    return Standing(WorkloadState.PENDING, "Pending", "waits for its turn", ready_to_go=True)
+    return PENDING
 
 
 def _refused(refused: Refused) -> Standing:

@@ -6,7 +6,7 @@ from services.upgrader.core.journal import Said
 from services.upgrader.core.ledger import status_of
 from services.upgrader.core.observations import Unseen
 from services.upgrader.core.operations import marker, operations_of
-from services.upgrader.core.rollout.progress import Survey, survey
+from services.upgrader.core.rollout.progress import Recollection, Survey, survey
 from services.upgrader.core.rollout.proof import Prover, Target
 from services.upgrader.core.rollout.standing import Memory, Terms
 from services.upgrader.core.rollout.wishes import NamespaceWishes, concerned
@@ -19,7 +19,12 @@ from steward.resources.upgrade_run import Purpose, Snapshot, UpgradeRun, Workloa
 
 
 def survey_run(
-    run: UpgradeRun, snapshot: Snapshot, inventory: Inventory, memory: Memory, operation_id: str
+    run: UpgradeRun,
+    snapshot: Snapshot,
+    inventory: Inventory,
+    memory: Memory,
+    operation_id: str,
+    recollection: Recollection | None = None,
 ) -> Survey | Unseen:
     """Where the workloads of a run stand, and which come next; none while the control plane is not on the target."""
     control_plane = inventory.control_plane
@@ -29,7 +34,7 @@ def survey_run(
         return _not_on_target(run, control_plane)
     target = Target(control_plane.expected_proxy, control_plane.trust_sha256)
     terms = _terms(run, snapshot, inventory, target, memory)
-    return survey(inventory, terms, snapshot.policy_spec.data_plane.default_wave, operation_id)
+    return survey(inventory, terms, snapshot.policy_spec.data_plane.default_wave, operation_id, recollection)
 
 
 def foresee(run: UpgradeRun, snapshot: Snapshot, inventory: Inventory) -> Survey | Unseen:

@@ -1,6 +1,5 @@
 """What people ask of Steward for a workload. The workload wins over its namespace, an annotation over a label."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -81,6 +80,8 @@ def objection(wish: str | None, workload: WorkloadFacts, namespace: NamespaceWis
 
 
 def _held(workload: WorkloadFacts, namespace: NamespaceWishes, now: datetime) -> Objection | None:
+    if not (workload.annotations or workload.labels or namespace.hold or namespace.hold_until):
+        return None
     hold = wished(marks.HOLD, workload)
     hold = namespace.hold if hold is None else hold
     if hold is not None and hold not in _NO_HOLD:
@@ -95,9 +96,9 @@ def _held(workload: WorkloadFacts, namespace: NamespaceWishes, now: datetime) ->
     return Objection("OnHold", f"{marks.HOLD_UNTIL} is {until}", end) if now < end else None
 
 
-def order(annotations: Mapping[str, str], namespace: NamespaceWishes) -> int:
+def order(workload: WorkloadFacts, namespace: NamespaceWishes) -> int:
     """The place in the queue; what is no integer is none."""
-    text = annotations.get(marks.ORDER, namespace.order)
+    text = workload.annotations.get(marks.ORDER, namespace.order)
     if text is None:
         return 0
     try:
