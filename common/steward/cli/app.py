@@ -3,6 +3,7 @@
 import sys
 
 import typer
+from typer.completion import completion_init
 
 from steward.cli import dead_letters, events, handlers, plans, upgrade
 from steward.cli.check_command import check
@@ -44,4 +45,5 @@ app.command()(completion)
 
 def run() -> None:
     """Read the command line and do what it says; ends the process with the command's exit code."""
+    completion_init()
     app(args=spelled_out(sys.argv[1:]), prog_name=NAME)

@@ -59,8 +59,12 @@ class Choice:
                 "it is lowercase letters, digits and inner hyphens, at most 63",
                 ExitCode.USAGE,
             )
-        key = self.key.split("/") if self.key else ()
-        return subject_filter(self.event or "*", cluster=self.cluster or "*", key=key)
+        return subject_filter(self.event or "*", cluster=self.cluster or "*")
+
+    def fits(self, event: Event) -> bool:
+        """Whether the event is about the key: a filter on the bus would match either the key or what is beneath it."""
+        wanted = tuple(self.key.split("/")) if self.key else ()
+        return event.key[: len(wanted)] == wanted
 
     def start(self, clock: Clock) -> Start | datetime:
         """Where to begin."""
@@ -68,10 +72,10 @@ class Choice:
             return Start.NEW if self.follow else Start.ALL
         if self.since == "all":
             return Start.ALL
-        try:
-            return clock.now() - duration(self.since)
-        except (ValueError, OverflowError):
-            return _moment(self.since)
+        moment = _moment(self.since, clock.now())
+        if moment > clock.now():
+            raise Refusal(f"--since {self.since!r} lies ahead", "name a time that has passed", ExitCode.USAGE)
+        return moment
 
 
 @app.command("tail")
@@ -92,6 +96,8 @@ async def tail(
         shown = 0
         async with aclosing(connected.tail(subject, start=start, follow=choice.follow)) as envelopes:
             async for envelope in envelopes:
+                if not choice.fits(envelope.data):
+                    continue
                 write(line(envelope, output))
                 shown += 1
                 if shown == choice.count:
@@ -119,7 +125,11 @@ def _said(event: Event) -> str:
     return " ".join(f"{name}={value}" for name, value in members.items() if isinstance(value, str | int | float))
 
 
-def _moment(since: str) -> datetime:
+def _moment(since: str, now: datetime) -> datetime:
+    try:
+        return now - duration(since)
+    except (ValueError, OverflowError):
+        pass  # no duration, so it should be a time
     try:
         moment = datetime.fromisoformat(since)
     except ValueError:

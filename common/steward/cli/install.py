@@ -153,9 +153,7 @@ async def _data(kube: Kube) -> list[str]:
             counted.append((resource, len((await kube.list(resource)).items)))
         except NotFound:
             continue
-    return [
-        f"{count} {resource.kind if count == 1 else _plural(resource.kind)}" for resource, count in counted if count
-    ]
+    return [f"{count} {_in_number(resource.kind, count)}" for resource, count in counted if count]
 
 
 def _in_number(kind: str, count: int) -> str:

@@ -86,7 +86,7 @@ async def preview(
     target: Target = "",
     run_name: Annotated[str, typer.Option("--run", help="Show this preview again; create none.", metavar="NAME")] = "",
     output: Output = Format.TABLE,
-    timeout: Timeout = _PREVIEWED_WITHIN,
+    timeout: Timeout = None,
 ) -> ExitCode:
     """Say what an upgrade would do, and do nothing.
 
