@@ -69,6 +69,7 @@ lock: ## Pin the newest allowed versions, with hashes and without hosts
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
 	@$(BIN)/uv lock --quiet --upgrade
 	@$(BIN)/uv export --quiet --no-emit-workspace --no-header --all-groups -o requirements.lock
+	@$(BIN)/uv export --quiet --no-emit-workspace --no-header --no-dev --extra image -o deploy/requirements.lock
 	@rm -f uv.lock
 
 clean: ## Remove what was made inside the checkout
