@@ -10,14 +10,14 @@ the pod's port cannot be reached).
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 
 import structlog
 from aiohttp import ClientError, ClientWebSocketResponse, WSMsgType
 
 from steward.kube.client import Kube
-from steward.kube.errors import KubeError, ServerUnavailable
+from steward.kube.errors import Answer, KubeError, ServerUnavailable, error_from
 from steward.kube.resources import PODS
 from steward.kube.transport import TransportFailure
 
@@ -47,7 +47,6 @@ class Forwarding:
 
     local_port: int
     problem: KubeError | None = None
-    connections: set[asyncio.Task[None]] = field(default_factory=set)
 
 
 @asynccontextmanager
@@ -55,38 +54,47 @@ async def port_forward(kube: Kube, to: PodPort) -> AsyncIterator[Forwarding]:
     """Listen on a free loopback port and carry every connection to the pod; fails at once where that is not allowed."""
     await (await _open(kube, to)).close()
     forwarding = Forwarding(0)
+    async with asyncio.TaskGroup() as connections:
+        open_ones: set[asyncio.Task[None]] = set()
 
-    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        if task is not None:
-            forwarding.connections.add(task)
-            task.add_done_callback(forwarding.connections.discard)
+        def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            task = connections.create_task(_serve(kube, to, forwarding, (reader, writer)))
+            open_ones.add(task)
+            task.add_done_callback(open_ones.discard)
+
+        server = await asyncio.start_server(accept, "127.0.0.1", 0)
+        forwarding.local_port = int(server.sockets[0].getsockname()[1])
         try:
-            await _carry(kube, to, reader, writer)
-        except* KubeError as group:
-            forwarding.problem = next(error for error in group.exceptions if isinstance(error, KubeError))
-            _LOG.warning("port-forward failed", to=str(to), error=str(forwarding.problem))
+            yield forwarding
         finally:
-            writer.close()
-
-    server = await asyncio.start_server(accept, "127.0.0.1", 0)
-    forwarding.local_port = int(server.sockets[0].getsockname()[1])
-    try:
-        yield forwarding
-    finally:
-        server.close()
-        for connection in tuple(forwarding.connections):
-            connection.cancel()
-        await asyncio.gather(*forwarding.connections, return_exceptions=True)
-        await server.wait_closed()
+            server.close()
+            for connection in tuple(open_ones):
+                connection.cancel()
 
 
 async def _open(kube: Kube, to: PodPort) -> ClientWebSocketResponse:
+    act = f"forward to {to}"
     path = PODS.path(to.namespace, to.pod, "portforward") + f"?ports={to.port}"
     try:
-        return await kube.transport.websocket(path, _PROTOCOL, _CONNECT_WITHIN)
+        opened = await kube.transport.websocket(path, _PROTOCOL, _CONNECT_WITHIN)
     except TransportFailure as failure:
-        raise ServerUnavailable(f"forward to {to}", str(failure), reason="NoAnswer") from failure
+        raise ServerUnavailable(act, str(failure), reason="NoAnswer") from failure
+    if isinstance(opened, Answer):
+        raise error_from(act, opened)
+    return opened
+
+
+async def _serve(
+    kube: Kube, to: PodPort, forwarding: Forwarding, ends: tuple[asyncio.StreamReader, asyncio.StreamWriter]
+) -> None:
+    reader, writer = ends
+    try:
+        await _carry(kube, to, reader, writer)
+    except* KubeError as group:
+        forwarding.problem = next(error for error in group.exceptions if isinstance(error, KubeError))
+        _LOG.warning("port-forward failed", to=str(to), error=str(forwarding.problem))
+    finally:
+        writer.close()
 
 
 async def _carry(kube: Kube, to: PodPort, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -126,8 +126,8 @@ class Transport:
         finally:
             response.close()
 
-    async def websocket(self, path: str, protocol: str, timeout: timedelta) -> ClientWebSocketResponse:
-        """Upgrade to a websocket, as port-forwarding needs it."""
+    async def websocket(self, path: str, protocol: str, timeout: timedelta) -> ClientWebSocketResponse | Answer:
+        """Upgrade to a websocket, as port-forwarding needs it; an `Answer` (without its body) where it was refused."""
         headers = self._headers({"User-Agent": self._user_agent, **await self._credentials()})
         try:
             async with asyncio.timeout(timeout.total_seconds()):
@@ -139,9 +139,7 @@ class Transport:
                     server_hostname=self._rest.server_hostname,
                 )
         except WSServerHandshakeError as error:
-            raise TransportFailure(
-                f"no websocket at {self.address}: HTTP {error.status} {error.message}", sent=True
-            ) from error
+            return Answer(error.status, error.headers or {}, b"")
         except (ClientError, TimeoutError, OSError) as error:
             raise self._failure(error, timeout) from error
 

@@ -27,6 +27,7 @@ from steward.testing.kubernetes.faults import (
     WriteHook,
     WriteMoment,
 )
+from steward.testing.kubernetes.forwarding import PodPorts
 from steward.testing.kubernetes.refusal import Refusal, bad_request
 from steward.testing.kubernetes.store import as_json
 from steward.testing.kubernetes.watch import Watch
@@ -43,6 +44,7 @@ class Front:
     faults: Faults
     audit: deque[AuditEntry]
     clock: Clock
+    ports: PodPorts
     hooks: list[WriteHook] = field(default_factory=list)
     watches: set[Watch] = field(default_factory=set)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -56,6 +58,8 @@ class Front:
                 spoilt = await self._before(request, fault)
                 if spoilt is not None:
                     return spoilt
+            if self.ports.serves(asked):
+                return await self.ports.forward(request, asked)
             reply = await self._carry_out(asked)
         except Refusal as refusal:
             return _response(Reply(refusal.code, refusal.status()))

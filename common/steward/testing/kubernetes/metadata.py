@@ -79,12 +79,12 @@ def carry_over(kind: Kind, before: JsonObject, after: JsonObject) -> None:
 
 
 def carry_over_owners(before: JsonObject, after: JsonObject) -> None:
-    """Clients may reset the owners with an empty list, and otherwise not touch them."""
+    """Clients may reset the owners with an empty list, or hand fields over; without a word the owners stay."""
     old, new = table(before, "metadata"), of(after)
     given = rows(new, "managedFields")
     if "managedFields" in new and (not given or given == [{}]):
         new.pop("managedFields")
-    elif "managedFields" in old:
+    elif not given and "managedFields" in old:
         new["managedFields"] = old["managedFields"]
 
 

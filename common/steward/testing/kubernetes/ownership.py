@@ -106,7 +106,7 @@ def note_update(before: JsonObject, after: JsonObject, writer: Writer, shapes: S
     """What changed belongs to the writer from here on; what is gone belongs to nobody."""
     changes = _changes(before, after, shapes, scope)
     present = fields_of(after, shapes)
-    owners = [Owner(owner.writer, intersection(owner.fields, present)) for owner in owners_of(before)]
+    owners = [Owner(owner.writer, intersection(owner.fields, present)) for owner in owners_of(after)]
     if changes:
         owners = [one if one.is_by(writer) else replace(one, fields=difference(one.fields, changes)) for one in owners]
         owners = _with(owners, writer, changes)

@@ -28,6 +28,7 @@ from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.kubernetes.discovery import VERSION
 from steward.testing.kubernetes.endpoints import Endpoints
 from steward.testing.kubernetes.faults import AuditEntry, Faults, WriteHook
+from steward.testing.kubernetes.forwarding import PodPorts
 from steward.testing.kubernetes.front import Front
 from steward.testing.kubernetes.refusal import expired
 from steward.testing.kubernetes.store import Store
@@ -55,7 +56,8 @@ class FakeKubernetes:
         undertaker = Undertaker(self.cluster, graceful_pods=graceful_pods)
         about: JsonObject = {**VERSION, "gitVersion": version}
         self.endpoints = Endpoints(self.cluster, undertaker, self.access, about, bookmark_every)
-        self._front = Front(self.endpoints, self.access, self.faults, self.audit, self.clock)
+        self._ports = PodPorts(self.cluster)
+        self._front = Front(self.endpoints, self.access, self.faults, self.audit, self.clock, self._ports)
         self._runner: web.ServerRunner | None = None
         self._server: web.Server | None = None
         self._port = 0
@@ -131,6 +133,10 @@ class FakeKubernetes:
     def on_write(self, hook: WriteHook) -> None:
         """Tell `hook` of each mutating request just before and just after it is carried out."""
         self._front.hooks.append(hook)
+
+    def listen(self, namespace: str, pod: str, port: int, local_port: int) -> None:
+        """Let a listener of the test on loopback stand for a port of a pod, so that it can be forwarded."""
+        self._ports.listeners[(namespace, pod, port)] = local_port
 
     def cut_watches(self) -> None:
         """End every open watch as if its time were over."""
