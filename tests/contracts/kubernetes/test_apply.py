@@ -2,7 +2,7 @@
 
 import pytest
 
-from steward.jsonvalue import JsonObject, dig, rows, text, texts, whole
+from steward.jsonvalue import Json, JsonObject, dig, rows, text, texts, whole
 from steward.kube.errors import Conflict, Invalid, NotFound
 from steward.kube.exchange import APPLY
 from steward.kube.resources import CONFIG_MAPS, DEPLOYMENTS
@@ -148,3 +148,15 @@ async def test_keyed_and_set_lists_of_custom_resources_merge_and_plain_ones_do_n
         other: JsonObject = {"color": "Red", "list": ["m"]}
         with pytest.raises(Conflict, match=r"\.spec\.list"):
             await subject.kube.apply(widgets, {"metadata": where, "spec": other}, manager="third")
+
+
+async def test_fields_can_be_handed_to_another_manager_who_then_gives_them_up(subject: Subject) -> None:
+    made = await subject.kube.apply(CONFIG_MAPS, subject.config_map("a", key="1", old="o"), manager="theirs")
+    entries = [{**entry, "manager": "ours"} for entry in rows(made, "metadata", "managedFields")]
+    version = text(made, "metadata", "resourceVersion")
+    hand_over: JsonObject = {"metadata": {"managedFields": list[Json](entries), "resourceVersion": version}}
+    where = text(made, "metadata", "namespace")
+    handed = await subject.kube.merge(CONFIG_MAPS, "a", hand_over, where)
+    assert [text(entry, "manager") for entry in rows(handed, "metadata", "managedFields")] == ["ours"]
+    after = await subject.kube.apply(CONFIG_MAPS, subject.config_map("a", key="1"), manager="ours")
+    assert texts(after, "data") == {"key": "1"}
