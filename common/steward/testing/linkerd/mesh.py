@@ -80,6 +80,7 @@ class SimulatedMesh:
         self._engine = Engine(kubernetes.clock, self._reconcile)
         self._pods.engine = self._engine
         self._nodes = nodes
+        self._started = False
 
     async def __aenter__(self) -> "SimulatedMesh":
         self.start()
@@ -98,7 +99,10 @@ class SimulatedMesh:
         self._pods.pace = pace
 
     def start(self) -> None:
-        """Let the controllers run, and make the nodes."""
+        """Let the controllers run, and make the nodes; once for each mesh."""
+        if self._started:
+            raise RuntimeError("this mesh has been started already: make another one over another cluster")
+        self._started = True
         for resource in _WATCHED:
             kind = self.cluster.kinds.of(resource)
             self.cluster.store.table(kind.table).listeners.append(self._listener(resource))

@@ -13,6 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import cast
 from urllib.parse import quote, urlencode, urlsplit
 
+from yaml import YAMLError
+
 from steward.jsonvalue import JsonObject, flag, rows, strings, table, text, texts
 from steward.kube.resources import Resource
 from steward.testing.linkerd.values import load
@@ -52,7 +54,6 @@ class Asked:
 
     kubeconfig: str = ""
     context: str = ""
-    api_server: str = ""
     user: str = ""
     groups: tuple[str, ...] = ()
 
@@ -164,9 +165,12 @@ def login(asked: Asked) -> Login:
     if path is None:
         raise NotConfigured(NO_CONFIGURATION)
     try:
-        config = load(path.read_text(encoding="utf-8"))
-    except OSError as error:
+        return _login(load(path.read_text(encoding="utf-8")), asked, path.parent, impersonation)
+    except (OSError, ValueError, YAMLError) as error:
         raise NotConfigured(f"error configuring Kubernetes API client: {error}") from error
+
+
+def _login(config: JsonObject, asked: Asked, home: Path, impersonation: list[tuple[str, str]]) -> Login:
     context_name = asked.context or text(config, "current-context")
     context = _entry(config, "contexts", context_name, "context")
     if not context:
@@ -180,7 +184,7 @@ def login(asked: Asked) -> Login:
     return Login(
         server.rstrip("/"),
         (*_credentials(user), *impersonation),
-        _tls(cluster, user, path.parent) if secure else None,
+        _tls(cluster, user, home) if secure else None,
     )
 
 

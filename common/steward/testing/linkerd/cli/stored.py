@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from re import compile as pattern
 from typing import cast
 
 import yaml
@@ -30,6 +31,12 @@ VALUE_FLAGS = (
 )
 
 
+_UNESCAPED_COMMA = pattern(r"(?<!\\),")
+_UNESCAPED_DOT = pattern(r"(?<!\\)\.")
+_WHOLE = pattern(r"0|-?[1-9]\d*")
+_CONSTANTS: dict[str, Json] = {"true": True, "false": False, "null": None}
+
+
 class Refused(Exception):
     """A command does not do what it was asked; the text goes to standard error."""
 
@@ -49,14 +56,21 @@ def overrides_of(parsed: Parsed) -> JsonObject:
 
 
 def _assignments(words: str) -> Iterable[JsonObject]:
-    for word in words.split(","):
+    """`a.b=c,d=e` as helm reads it: a comma or a dot behind a backslash is part of the text."""
+    for word in _UNESCAPED_COMMA.split(words):
         path, equals, value = word.partition("=")
         if not equals:
             raise Refused(f'failed parsing --set data: key "{path}" has no value\n')
-        built: Json = cast("Json", yaml.safe_load(value))
-        for key in reversed(path.split(".")):
-            built = {key: built}
+        built: Json = _typed(value.replace("\\,", ","))
+        for key in reversed(_UNESCAPED_DOT.split(path)):
+            built = {key.replace("\\.", "."): built}
         yield cast("JsonObject", built)
+
+
+def _typed(value: str) -> Json:
+    if value in _CONSTANTS:
+        return _CONSTANTS[value]
+    return int(value) if _WHOLE.fullmatch(value) else value
 
 
 def given_trust(parsed: Parsed, otherwise: Trust) -> Trust:
