@@ -80,6 +80,7 @@ class Connection:
         self._client = _Client()
         self._client.tls_wanted = settings.wants_tls
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._started = False
         self._closing = False
         self._denials: list[str] = []
         self._last_error: Exception | None = None
@@ -213,7 +214,7 @@ class Connection:
     async def close(self) -> None:
         """Close it. Never `drain`: that hangs for half a minute on the left-overs of pull requests."""
         self._closing = True
-        if not self._client.is_closed:
+        if self._started and not self._client.is_closed:
             if self.connected:
                 await self.flush()
             await self._client.close()
@@ -229,6 +230,7 @@ class Connection:
         who, context = authentication(settings), tls(settings)
         try:
             async with asyncio.timeout(seconds) as self._hopeless:
+                self._started = True
                 await self._client.connect(
                     servers=list(settings.servers),
                     name=self._name,

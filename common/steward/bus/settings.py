@@ -29,6 +29,13 @@ def _split(value: object) -> object:
     return [server.strip() for server in value.split(",") if server.strip()]
 
 
+def _seconds(value: object) -> object:
+    """A variable holds a duration as a number of seconds, or as ISO 8601."""
+    if isinstance(value, str) and re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+        return float(value)
+    return value
+
+
 def _server(url: str) -> str:
     parts = urlsplit(url if "://" in url else f"nats://{url}")
     if parts.scheme not in _SCHEMES or not parts.hostname:
@@ -54,6 +61,7 @@ def _inbox(prefix: str) -> str:
 
 
 Server = Annotated[str, AfterValidator(_server)]
+Patience = Annotated[timedelta, BeforeValidator(_seconds), Field(gt=timedelta(0))]
 
 
 class BusSettings(BaseModel):
@@ -86,13 +94,13 @@ class BusSettings(BaseModel):
     """First tokens of the subjects on which answers arrive; a user of its own may be allowed only its own."""
     replicas: Annotated[int, Field(ge=1, le=5)] = 1
     """Copies of every stream that is created: 3 on a NATS cluster, 1 on a single server."""
-    connect_timeout: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    connect_timeout: Patience = timedelta(seconds=30)
     """How long to look for a server at start-up; a cold cluster elects its JetStream leader in 5 s."""
-    request_timeout: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=5)
+    request_timeout: Patience = timedelta(seconds=5)
     """How long one question to JetStream may take."""
-    publish_deadline: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=30)
+    publish_deadline: Patience = timedelta(seconds=30)
     """How long to retry a publish; a replicated stream without a leader comes back in about 5 s."""
-    drain_deadline: Annotated[timedelta, Field(gt=timedelta(0))] = timedelta(seconds=20)
+    drain_deadline: Patience = timedelta(seconds=20)
     """How long running handlers may finish at shutdown; Kubernetes kills after 30 s."""
 
     @model_validator(mode="after")
