@@ -1,5 +1,7 @@
 """All edges, put together from what they need of the settings."""
 
+import os
+import stat
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,6 +23,7 @@ from services.upgrader.edges.toolbox import Toolbox
 from services.upgrader.edges.tooling import Sources, Tooling
 from services.upgrader.edges.workloads import WorkloadEdge
 from steward.clock import Clock
+from steward.errors import ConfigurationError
 from steward.kube.client import Kube
 from steward.resources.upgrade_plan import InstallMethod
 
@@ -59,7 +62,7 @@ class AssembledEdges:
 @asynccontextmanager
 async def assembled(kube: Kube, clock: Clock, around: Surroundings) -> AsyncIterator[AssembledEdges]:
     """The edges, until the end of the block."""
-    around.work.mkdir(mode=0o700, parents=True, exist_ok=True)
+    _own(around.work)
     processes = Processes(around.environment, around.handed_on)
     async with http_client() as http:
         tooling = Tooling(around.sources, Downloads(http, around.work / "tools"))
@@ -81,4 +84,15 @@ async def assembled(kube: Kube, clock: Clock, around: Surroundings) -> AsyncIter
             ),
             WorkloadEdge(kube),
             ProbeEdge(kube, toolbox, Catalog(kube), around.namespace),
+        )
+
+
+def _own(folder: Path) -> None:
+    """Executables are run from there: a folder that others may write to is refused."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    state = folder.stat()
+    if state.st_uid != os.getuid() or state.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigurationError(
+            f"the work folder {str(folder)!r} belongs to somebody else or may be written to by others: "
+            "name another one, or run `chmod 700` on it"
         )

@@ -18,7 +18,6 @@ from steward.jsonvalue import Json, rows, text, whole
 
 CRDS_CHART = "linkerd-crds"
 CONTROL_PLANE_CHART = "linkerd-control-plane"
-_CHARTS = (CRDS_CHART, CONTROL_PLANE_CHART)
 _QUESTION = timedelta(seconds=60)
 # helm ends by itself at its own time-out; this much later it is ended.
 _MARGIN = timedelta(seconds=60)
@@ -142,17 +141,11 @@ class Helm:
             self._major = int(found["major"])
         return self._major
 
-    async def releases(self, namespace: str) -> tuple[Release, ...]:
-        """The releases of Linkerd's CRDs and control plane in `namespace`, found by the name of their chart."""
+    async def releases(self, namespace: str, chart: str) -> tuple[Release, ...]:
+        """The releases of `chart` in `namespace`, whatever they are called."""
         done = await self._ask("list", "--namespace", namespace, *_ANY_STATUS, "--max", "1000", "--output", "json")
-        found = [(text(row, "name"), *split_chart(text(row, "chart"))) for row in rows(_json(done))]
-        return tuple(
-            [
-                Release(name, namespace, chart, await self._history(name, namespace))
-                for name, chart, _ in sorted(found)
-                if chart in _CHARTS
-            ]
-        )
+        names = [text(row, "name") for row in rows(_json(done)) if split_chart(text(row, "chart"))[0] == chart]
+        return tuple([Release(name, namespace, chart, await self._history(name, namespace)) for name in sorted(names)])
 
     async def upgrade(self, release: Release, upgrade: Upgrade) -> None:
         """Run `helm upgrade`. It returns when helm has; whether the cluster followed is for the caller to observe."""

@@ -24,6 +24,7 @@ _CHART_OF = {StepType.APPLY_CRDS: CRDS_CHART, StepType.UPGRADE_CONTROL_PLANE: CO
 _A_CRD = "serviceprofiles.linkerd.io"
 # In a source tree every chart has this version, so it does not tell one release from another.
 _PLACEHOLDER = "0.0.0-undefined"
+_ROLLBACK = "Rollback to "
 _SHORTEST = timedelta(seconds=30)
 
 
@@ -119,8 +120,22 @@ class HelmInstallation:
             return _seen(Stage.REFUSED, *refusal(chart))
         if owner == order.operation_id and release.latest.status == "failed":
             return _failed(release, owner)
+        undone = await self._undone(order, release)
+        if undone is not None:
+            return undone
         now = release.deployed or release.latest
         return _seen(Stage.ABSENT, "NotUpgraded", f"{release} has chart {name} {now.chart_version}")
+
+    async def _undone(self, order: Order, release: Release) -> StepObservation | None:
+        """Whether helm took this very operation back by itself: its revision failed, and the next is a rollback."""
+        if len(release.history) < 2 or not release.latest.description.startswith(_ROLLBACK):
+            return None
+        failed = release.history[-2]
+        owner = await self.helm.storage.operation_of(release.ref(failed))
+        if owner != order.operation_id or failed.status != "failed":
+            return None
+        message = f"{release}: revision {failed.number} failed and was rolled back: {redact(failed.description)}"
+        return StepObservation(Stage.REFUSED, "RolledBack", message, owner)
 
     async def _settled(self, order: Order, release: Release, operation: str) -> StepObservation:
         what = f"{release} has chart version {release.latest.chart_version}"
@@ -143,7 +158,7 @@ class HelmInstallation:
         found: list[Release] = []
         namespaces = {self.namespace, await self._namespace_of_crds()}
         for namespace in sorted(namespaces - {""}):
-            found += [each for each in await self.helm.releases(namespace) if each.chart == chart]
+            found += await self.helm.releases(namespace, chart)
         where = " or ".join(repr(namespace) for namespace in sorted(namespaces - {""}))
         if not found:
             message = (

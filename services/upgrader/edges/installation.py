@@ -23,6 +23,7 @@ _FINAL_WORDS = (
     "parse error at",
     "error validating data",
     "unknown flag",
+    "has been rolled back due to",
 )
 
 

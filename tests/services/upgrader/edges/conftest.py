@@ -87,3 +87,8 @@ def command(
 ) -> Command:
     """A command with limits that suit a test."""
     return Command(executable, arguments, timedelta(seconds=seconds), stdin=stdin, largest_output=largest)
+
+
+def files_with_keys(folder: Path) -> list[Path]:
+    """Files that hold a private key, which no edge may leave behind."""
+    return [path for path in folder.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
