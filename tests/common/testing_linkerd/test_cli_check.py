@@ -7,8 +7,8 @@ from datetime import datetime, timedelta
 
 import pytest
 
-from steward.jsonvalue import text
-from steward.kube.resources import CLUSTER_ROLES, CONFIG_MAPS, CRDS, MUTATING_WEBHOOKS, SECRETS, Resource
+from steward.jsonvalue import JsonObject, text
+from steward.kube.resources import CLUSTER_ROLES, CONFIG_MAPS, CRDS, MUTATING_WEBHOOKS, SECRETS, SERVICES, Resource
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.certificates import YEAR, Authority, Pair, Trust, Validity, webhook_pair
 from steward.testing.linkerd.manifests import rendered
@@ -366,4 +366,49 @@ async def test_a_secret_that_is_gone_fails_the_identity(simulated_mesh: Simulate
     with cluster_of(simulated_mesh.kubernetes.kubeconfig()):
         said = await linkerd(NEW, "check", "-o", "short", "--wait", "0s")
     assert "certificate config is valid" in said.out
+    assert said.code == 1
+
+
+async def test_settings_written_as_labels_are_pointed_out(simulated_mesh: SimulatedMesh) -> None:
+    await simulated_mesh.install(NEW)
+    label: JsonObject = {"config.linkerd.io/proxy-log-level": "debug"}
+    changes: JsonObject = {"spec": {"template": {"metadata": {"labels": label}}}}
+    simulated_mesh.workload("Deployment", "app1", "web", 1, changes=changes)
+    marked: JsonObject = {"name": "web", "annotations": {"config.linkerd.io/opaque-ports": "8080"}}
+    spec: JsonObject = {"selector": {"app": "web"}, "ports": [{"port": 8080}]}
+    simulated_mesh.cluster.create(SERVICES, {"metadata": marked, "spec": spec}, "app1")
+    await simulated_mesh.settled()
+    with cluster_of(simulated_mesh.kubernetes.kubeconfig()):
+        said = await linkerd(NEW, "check", "--proxy", "-n", "app1", "-o", "short")
+    assert "Some labels on data plane pods should be annotations" in said.out
+    assert "config.linkerd.io/proxy-log-level=debug" in said.out
+    assert "service web expects target port 8080 to be opaque" in said.out
+    assert said.code == 0
+
+
+async def test_a_namespace_that_does_not_exist_is_named(simulated_mesh: SimulatedMesh) -> None:
+    await simulated_mesh.install(NEW)
+    with cluster_of(simulated_mesh.kubernetes.kubeconfig()):
+        said = await linkerd(NEW, "check", "--proxy", "-n", "nowhere", "-o", "short", "--wait", "0s")
+    assert 'The "nowhere" namespace does not exist' in said.out
+    assert said.code == 1
+
+
+async def test_a_proxy_that_is_not_ready_is_an_error(simulated_mesh: SimulatedMesh) -> None:
+    await simulated_mesh.install(NEW)
+    simulated_mesh.faults.break_workload("app1", "web", PodFault.PROXY_NEVER_READY)
+    simulated_mesh.workload("Deployment", "app1", "web", 1)
+    await simulated_mesh.settled()
+    with cluster_of(simulated_mesh.kubernetes.kubeconfig()):
+        said = await linkerd(NEW, "check", "--proxy", "-n", "app1", "-o", "short", "--wait", "0s")
+    assert 'container "linkerd-proxy" in pod "web-' in said.out
+    assert said.code == 1
+
+
+async def test_an_old_kubernetes_is_an_error() -> None:
+    async with FakeKubernetes(version="v1.30.4") as kubernetes, SimulatedMesh(kubernetes) as mesh:
+        await mesh.install(NEW)
+        with cluster_of(kubernetes.kubeconfig()):
+            said = await linkerd(NEW, "check", "-o", "short", "--wait", "0s")
+    assert "Kubernetes is on version [1.30.4], but version [1.31.0] or more recent is required" in said.out
     assert said.code == 1

@@ -14,7 +14,9 @@ from steward.kube.resources import (
     DAEMON_SETS,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    JOBS,
     MUTATING_WEBHOOKS,
+    NODES,
     PODS,
     REPLICA_SETS,
     SECRETS,
@@ -22,13 +24,14 @@ from steward.kube.resources import (
 )
 from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.server import FakeKubernetes
-from steward.testing.linkerd.certificates import Trust
+from steward.testing.linkerd.certificates import Trust, webhook_pair
 from steward.testing.linkerd.mesh import SimulatedMesh, in_pod, proxy_version_of
 from steward.testing.linkerd.objects import opened
 from steward.testing.linkerd.simulation.engine import Pace
 from steward.testing.linkerd.simulation.faults import InjectorFault, PodFault
 from steward.testing.linkerd.simulation.pods import is_ready
 from steward.testing.linkerd.values import Method
+from steward.testing.linkerd.webhooks import INJECTOR
 
 OLD, NEW = "edge-26.6.3", "edge-26.8.3"
 SECOND = timedelta(seconds=1)
@@ -297,6 +300,67 @@ async def test_without_its_injector_pods_come_up_without_a_proxy_and_without_an_
         assert mesh.proxy_versions("shop") == {"": 2}
         assert progress(mesh, "web") == "NewReplicaSetAvailable"
         assert mesh.injector.skipped
+
+
+async def test_a_pod_may_come_back_with_anchors_that_are_not_the_meshs() -> None:
+    async with a_mesh() as mesh:
+        mesh.faults.injector = InjectorFault.FOREIGN_BUNDLE
+        mesh.workload("Deployment", "shop", "web", 1)
+        await mesh.settled()
+        assert mesh.installed is not None
+        carried = texts(mesh.pods("shop")[0], "metadata", "annotations")["linkerd.io/trust-root-sha256"]
+        assert carried != mesh.installed.installation.trust.digest
+        assert mesh.proxy_versions("shop") == {OLD: 1}
+
+
+async def test_a_mesh_starts_only_once() -> None:
+    async with a_mesh() as mesh:
+        with pytest.raises(RuntimeError, match="started already"):
+            mesh.start()
+
+
+async def test_an_upgrade_needs_an_installation() -> None:
+    async with FakeKubernetes() as kubernetes, SimulatedMesh(kubernetes) as mesh:
+        with pytest.raises(RuntimeError, match="call install first"):
+            await mesh.upgrade(NEW)
+
+
+async def test_a_new_node_gets_its_daemon_and_a_lost_one_loses_it() -> None:
+    async with a_mesh() as mesh:
+        mesh.workload("DaemonSet", "shop", "agent")
+        await mesh.settled()
+        mesh.node("node-9")
+        await mesh.settled()
+        assert mesh.proxy_versions("shop") == {OLD: 4}
+        mesh.delete(NODES, "node-9")
+        await mesh.settled()
+        assert mesh.proxy_versions("shop") == {OLD: 3}
+
+
+async def test_a_running_injector_may_read_its_new_certificate() -> None:
+    clock = ManualClock()
+    async with FakeKubernetes(clock=clock) as kubernetes, SimulatedMesh(kubernetes) as mesh, asyncio.timeout(60):
+        await mesh.install(OLD)
+        mesh.pace = Pace(reload=SECOND)
+        mesh.certify(INJECTOR, webhook_pair(INJECTOR.service, clock.now(), quick=True))
+        mesh.workload("Pod", "shop", "early")
+        await clock.advance(SECOND * 2)
+        mesh.workload("Pod", "shop", "late")
+        await mesh.settled()
+        assert {text(pod, "metadata", "name"): proxy_version_of(pod) for pod in mesh.pods("shop")} == {
+            "early": "",
+            "late": OLD,
+        }
+
+
+async def test_a_job_runs_once_and_is_done_when_its_pod_is() -> None:
+    async with a_mesh() as mesh:
+        mesh.workload("Job", "shop", "job")
+        await mesh.settled()
+        mesh.finish("shop", text(mesh.pods("shop")[0], "metadata", "name"))
+        await mesh.settled()
+        assert whole(mesh.cluster.get(JOBS, "job", "shop"), "status", "succeeded") == 1
+        assert len(mesh.pods("shop")) == 1
 
 
 async def test_a_highly_available_mesh_refuses_pods_without_its_injector() -> None:

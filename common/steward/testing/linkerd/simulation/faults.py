@@ -26,6 +26,8 @@ class InjectorFault(StrEnum):
     """Nobody answers, although its pods look well."""
     BAD_CERTIFICATE = "BadCertificate"
     """It serves a certificate that the webhook configuration does not trust."""
+    FOREIGN_BUNDLE = "ForeignBundle"
+    """It gives pods a bundle of trust anchors that is not the mesh's."""
 
 
 @dataclass(slots=True)

@@ -12,6 +12,7 @@ from steward.jsonvalue import JsonObject, rows, table, text, texts
 from steward.kube.resources import CONFIG_MAPS, MUTATING_WEBHOOKS, NAMESPACES, PODS, SECRETS
 from steward.testing.kubernetes.admission import AdmissionRequest, Denied
 from steward.testing.kubernetes.selectors import selects
+from steward.testing.linkerd.certificates import Trust
 from steward.testing.linkerd.injection import Injection, Injector, inject
 from steward.testing.linkerd.objects import COMPONENT
 from steward.testing.linkerd.proxy import TRUST_ROOTS
@@ -104,9 +105,12 @@ class SimulatedInjector:
         for one in rows(self._ready_pods()[0], "spec", "containers"):
             if text(one, "name") == INJECTOR.component:
                 running = text(one, "image")
+        bundle = text(roots, "data", "ca-bundle.crt")
+        if self._pods.faults.injector is InjectorFault.FOREIGN_BUNDLE:
+            bundle = Trust.for_cli(self._cluster.clock.now()).anchors
         injector = Injector(
             ProxyValues(_parsed(text(config, "data", "values"))),
-            text(roots, "data", "ca-bundle.crt"),
+            bundle,
             running.rpartition(":")[2],
         )
         return inject(pod, namespace=namespace, injector=injector, owner=self._pods.owner_of(pod))
