@@ -73,6 +73,7 @@ def _result(check: Check, seen: Seen, deadline: float) -> Result | None:
         if not error:
             return Result(check.description)
         if check.retried and not check.warning and seen.clock.monotonic() < deadline:
+            # A command line has no event loop, so the clock's own sleep is of no use here.
             sleep(_AGAIN_AFTER.total_seconds())
             seen.forget()
             continue
