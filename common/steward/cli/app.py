@@ -3,7 +3,7 @@
 import sys
 
 import typer
-from typer.completion import completion_init
+from typer.completion import completion_init  # type: ignore[attr-defined]  # public there, though not declared
 
 from steward.cli import dead_letters, events, handlers, plans, upgrade
 from steward.cli.check_command import check
