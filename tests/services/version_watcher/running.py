@@ -2,9 +2,10 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
@@ -58,7 +59,9 @@ class World:
     nats: NatsServer
     upstream: Upstream
 
-    def start(self, group: VersionWatcherGroup | None = None, *, identity: str = "one") -> Replica:
+    def start(
+        self, group: VersionWatcherGroup | None = None, *, identity: str = "one", kubeconfig: Path | None = None
+    ) -> Replica:
         """Start a replica."""
         registry = CollectorRegistry()
         settings = VersionWatcherSettings(
@@ -68,7 +71,7 @@ class World:
                 publish_deadline=timedelta(seconds=2),
                 drain_deadline=timedelta(seconds=1),
             ),
-            cluster=ClusterSettings(kubeconfig=self.kubernetes.kubeconfig()),
+            cluster=ClusterSettings(kubeconfig=kubeconfig or self.kubernetes.kubeconfig()),
             lease=LeaseSettings(duration=timedelta(seconds=2)),
             log=LogSettings(level="error"),
             version_watcher=group or self.upstream.group(),
@@ -77,10 +80,10 @@ class World:
 
     @asynccontextmanager
     async def running(
-        self, group: VersionWatcherGroup | None = None, *, identity: str = "one"
+        self, group: VersionWatcherGroup | None = None, *, identity: str = "one", kubeconfig: Path | None = None
     ) -> AsyncIterator[Replica]:
         """A replica for the length of a block; what it died of is raised."""
-        replica = self.start(group, identity=identity)
+        replica = self.start(group, identity=identity, kubeconfig=kubeconfig)
         try:
             yield replica
         finally:
@@ -88,17 +91,9 @@ class World:
             if not replica.task.cancelled():
                 replica.task.result()
 
-    @asynccontextmanager
-    async def events(self, name: str = "*") -> AsyncIterator["Stream"]:
+    def events(self, name: str = "*") -> AbstractAsyncContextManager["Stream"]:
         """All events from the beginning, as they come."""
-        bus = await Bus.connect(
-            BusSettings(servers=(self.nats.url,), cluster=CLUSTER), name="test", clock=SystemClock()
-        )
-        await bus.reconcile()
-        try:
-            yield Stream(bus, name)
-        finally:
-            await bus.close()
+        return events_of(self.nats.url, name)
 
     def status(self) -> ReleaseCatalogStatus | None:
         """What the catalog says at this moment."""
@@ -194,6 +189,18 @@ class Stream:
         """Those that are there."""
         everything = self._bus.tail(subject_filter(self._name, cluster=CLUSTER), start=Start.ALL, follow=False)
         return [envelope async for envelope in everything]
+
+
+@asynccontextmanager
+async def events_of(url: str, name: str = "*") -> AsyncIterator[Stream]:
+    """All events of a NATS server from the beginning, as they come."""
+    settings = BusSettings(servers=(url,), cluster=CLUSTER)
+    bus = await Bus.connect(settings, name="test", clock=SystemClock())
+    await bus.reconcile()
+    try:
+        yield Stream(bus, name)
+    finally:
+        await bus.close()
 
 
 async def _run(settings: VersionWatcherSettings, registry: CollectorRegistry, identity: str) -> None:

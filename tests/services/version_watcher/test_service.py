@@ -11,6 +11,7 @@ from steward.events.versions import DriftKind, MeshDrifted, NewVersion, Recommen
 from steward.jsonvalue import JsonObject, text
 from steward.kube.resources import EVENTS, NAMESPACES, RELEASE_CATALOGS
 from steward.resources.release_catalog import ReleaseCatalogStatus
+from steward.testing.kubernetes.access import Rule
 from steward.testing.kubernetes.cluster import Patch
 from steward.testing.kubernetes.faults import Reset
 from tests.services.version_watcher.cluster import install, workload
@@ -259,6 +260,27 @@ async def test_what_does_not_matter_writes_nothing(around: World) -> None:
         workload(around.kubernetes.cluster, "other", "web", "edge-26.6.3")
         await around.until(lambda it: it.mesh is not None and it.mesh.meshed_pods == 2)
         assert replica.sample("status_writes_total", result="written") == (writes or 0) + 1
+
+
+READ = ("get", "list", "watch")
+RIGHTS = (
+    Rule(("list", "watch"), ("",), ("pods", "namespaces")),
+    Rule(("list", "watch"), ("apps",), ("deployments", "statefulsets", "daemonsets")),
+    Rule(("list", "watch"), ("apiextensions.k8s.io",), ("customresourcedefinitions",)),
+    Rule(("list", "watch"), ("",), ("configmaps",), ("linkerd",)),
+    Rule((*READ, "create"), ("steward.linkerd.io",), ("releasecatalogs",)),
+    Rule(("update",), ("steward.linkerd.io",), ("releasecatalogs/status",)),
+    Rule(("get", "create", "update"), ("coordination.k8s.io",), ("leases",), ("linkerd-steward",)),
+    Rule(("create", "patch"), ("events.k8s.io",), ("events",), ("default",)),
+)
+
+
+async def test_it_needs_these_rights_and_no_others(around: World) -> None:
+    config = around.kubernetes.add_user("watcher", "version-watcher", RIGHTS)
+    async with around.running(kubeconfig=config) as replica:
+        await around.until(_all_said)
+        samples = [each for family in replica.registry.collect() for each in family.samples]
+    assert [each.labels for each in samples if each.labels.get("code") in ("401", "403") and each.value] == []
 
 
 async def test_a_source_that_is_away_hides_nothing_of_the_others(around: World) -> None:
