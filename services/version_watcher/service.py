@@ -45,6 +45,8 @@ T = TypeVar("T")
 
 _REFRESH = timedelta(minutes=1)
 """At least so often everything is looked at again, whatever was or was not heard."""
+_TOO_OLD = timedelta(minutes=30)
+"""A cache that heard nothing for so long is no picture of the mesh; watches end and begin again every few minutes."""
 
 
 async def serve(chassis: Chassis, *, identity: str = "") -> None:
@@ -175,8 +177,10 @@ class Watcher:
         synced = asyncio.Event()
         waiting = asyncio.create_task(self._view.synced())
         waiting.add_done_callback(lambda _: synced.set())
-        await happened_within(synced, self._clock, self._group.first_sync)
-        waiting.cancel()
+        try:
+            await happened_within(synced, self._clock, self._group.first_sync)
+        finally:
+            waiting.cancel()
 
     async def _decide(self) -> Decision:
         """Read the catalog, decide, write its status; begin again where somebody else wrote it meanwhile."""
@@ -199,7 +203,7 @@ class Watcher:
     async def _seen(self) -> Seen:
         sources = self._sources
         mesh = None
-        if self._view.is_synced:
+        if self._view.is_synced and self._view.staleness < _TOO_OLD:
             began = self._clock.monotonic()
             inventory = self._view.inventory()
             # In a thread: fifty thousand pods take a fifth of a second, in which others want to be answered.

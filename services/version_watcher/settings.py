@@ -90,7 +90,7 @@ class VersionWatcherGroup(Group):
     """A difference is announced when it has stood still for so long: rolling pods differ for seconds."""
     drift_at_most: Annotated[timedelta, Field(ge=timedelta(0))] = timedelta(minutes=15)
     """A difference that never stands still is announced after so long."""
-    settle: Annotated[timedelta, Field(ge=timedelta(0))] = timedelta(seconds=2)
+    settle: Annotated[timedelta, Field(ge=timedelta(0))] = timedelta(seconds=5)
     """Changes that come within this time are looked at together."""
     retry: Interval = timedelta(seconds=15)
     """After the API server or NATS refused; nothing is lost meanwhile."""

@@ -66,24 +66,43 @@ class _Surroundings:
 class Judge:
     """Judges the pods of one inventory; what many pods have in common is worked out once."""
 
-    __slots__ = ("_control_plane", "_inventory", "_knowledge", "_known", "_surroundings")
+    __slots__ = ("_control_plane", "_expected", "_inventory", "_knowledge", "_known", "_surroundings")
 
     def __init__(self, inventory: Inventory, control_plane: ControlPlane, knowledge: Knowledge) -> None:
         self._inventory = inventory
         self._control_plane = control_plane
         self._knowledge = knowledge
-        self._known: dict[tuple[str, str, str], frozenset[DriftKind]] = {}
+        self._expected = control_plane.expected_proxy
+        # By identity: pods with the same proxy share one object, which the inventory keeps alive.
+        self._known: dict[tuple[int, str, bool | None], frozenset[DriftKind]] = {}
         self._surroundings: dict[WorkloadRef, _Surroundings] = {}
 
     def verdict(self, pod: PodFacts) -> PodVerdict:
         """What is to be said of one pod."""
-        around = self._surroundings.get(pod.workload) or self._look_around(pod)
+        around = self.around(pod)
         skipped = why_not_meshed(pod, around.namespace, self._control_plane)
-        expected = around.pin or self._control_plane.expected_proxy
-        kinds = _NOTHING if skipped is not None else self._kinds(pod, around, expected)
-        return PodVerdict(pod, skipped, kinds, expected, bool(around.pin))
+        kinds = _NOTHING if skipped is not None else self._kinds(pod, around)
+        return PodVerdict(pod, skipped, kinds, around.pin or self._expected, bool(around.pin))
 
-    def _look_around(self, pod: PodFacts) -> _Surroundings:
+    def differences(self, pods: tuple[PodFacts, ...]) -> list[Difference]:
+        """The differences of all pods of one workload, without the ceremony of a verdict for each."""
+        found: list[Difference] = []
+        around = self.around(pods[0])
+        for pod in pods:
+            if around.workload is None:
+                around = self.around(pod)
+            kinds = self._kinds(pod, around)
+            if kinds and why_not_meshed(pod, around.namespace, self._control_plane) is None:
+                actual = pod.proxy.label if pod.proxy is not None else ""
+                detail = f"{actual}>{around.pin or self._expected}"
+                found += [Difference(kind, str(pod.workload), detail, pod.key) for kind in kinds]
+        return found
+
+    def around(self, pod: PodFacts) -> _Surroundings:
+        """What surrounds a pod; worked out once for each workload that is known."""
+        found = self._surroundings.get(pod.workload)
+        if found is not None:
+            return found
         namespace = self._inventory.namespaces.get(pod.namespace)
         workload = self._inventory.workloads.get(pod.workload)
         around = _Surroundings(
@@ -96,20 +115,17 @@ class Judge:
             self._surroundings[pod.workload] = around
         return around
 
-    def _kinds(self, pod: PodFacts, around: _Surroundings, expected: str) -> frozenset[DriftKind]:
-        if pod.proxy is None:
+    def _kinds(self, pod: PodFacts, around: _Surroundings) -> frozenset[DriftKind]:
+        proxy = pod.proxy
+        if proxy is None:
             return _MISSING
-        kinds = self._differs(pod.proxy, expected)
-        if around.native is not None and around.native != pod.proxy.native:
-            return kinds | {DriftKind.SIDECAR_MODE}
-        return kinds
-
-    def _differs(self, proxy: ProxyFacts, expected: str) -> frozenset[DriftKind]:
-        key = (proxy.label, proxy.trust, expected)
+        key = (id(proxy), around.pin, around.native)
         known = self._known.get(key)
         if known is None:
-            known = frozenset(_proxy_differs(proxy, expected, self._control_plane, self._knowledge))
-            self._known[key] = known
+            kinds = set(_proxy_differs(proxy, around.pin or self._expected, self._control_plane, self._knowledge))
+            if around.native is not None and around.native != proxy.native:
+                kinds.add(DriftKind.SIDECAR_MODE)
+            known = self._known[key] = frozenset(kinds)
         return known
 
 
@@ -152,14 +168,8 @@ def differences(inventory: Inventory, knowledge: Knowledge) -> list[Difference]:
         return []
     found = list(_control_plane_differs(control_plane))
     judge = Judge(inventory, control_plane, knowledge)
-    for pod in inventory.every_pod():
-        verdict = judge.verdict(pod)
-        if not verdict.kinds:
-            continue
-        actual = pod.proxy.label if pod.proxy is not None else ""
-        found.extend(
-            Difference(kind, str(pod.workload), f"{actual}>{verdict.expected}", pod.key) for kind in verdict.kinds
-        )
+    for pods in inventory.pods.values():
+        found += judge.differences(pods)
     return found
 
 

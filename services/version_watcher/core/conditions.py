@@ -98,7 +98,7 @@ def fresh(sources: Sequence[SourceView], stale_after: timedelta, now: datetime) 
 def inventoried(mesh: MeshSeen | None) -> Saying:
     """Whether the mesh could be looked at."""
     if mesh is None:
-        return Saying("MeshInventoried", UNKNOWN, "NotSeenYet", "the cluster could not be read yet")
+        return Saying("MeshInventoried", UNKNOWN, "NotSeen", "the cluster cannot be read, or was not read yet")
     if mesh.known:
         return Saying("MeshInventoried", TRUE, mesh.reason, "the mesh was compared with its configuration")
     return Saying("MeshInventoried", FALSE, mesh.reason, mesh.message)

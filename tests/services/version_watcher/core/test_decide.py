@@ -197,7 +197,7 @@ def test_an_event_names_the_head_before() -> None:
         (Seen(feed=feed("edge-26.8.3")), "Fresh", ("True", "Fresh")),
         (Seen(feed=feed("edge-26.8.3", at=NOW - timedelta(days=2))), "Fresh", ("False", "Stale")),
         (Seen(feed=feed("stable-2.14.10")), "Parsed", ("False", "ChannelMissing")),
-        (Seen(), "MeshInventoried", ("Unknown", "NotSeenYet")),
+        (Seen(), "MeshInventoried", ("Unknown", "NotSeen")),
         (Seen(mesh=mesh()), "MeshAsExpected", ("True", "AsExpected")),
         (Seen(), "MeshAsExpected", ("Unknown", "NotInventoried")),
     ],
