@@ -7,6 +7,7 @@ whoever judges it must miss what did not come.
 import json
 
 from services.upgrader.core.observations import Check, CheckDocument, CheckResult
+from services.upgrader.edges.redaction import redact
 from steward.errors import ToolError
 from steward.jsonvalue import Json, JsonObject, flag, rows, text
 
@@ -66,6 +67,6 @@ def _check(category: str, row: JsonObject) -> Check:
         category=category,
         description=text(row, "description"),
         result=CheckResult(said),
-        error=text(row, "error")[:_LONGEST_ERROR],
+        error=redact(text(row, "error"))[:_LONGEST_ERROR],
         hint=text(row, "hint"),
     )

@@ -9,6 +9,7 @@ from services.upgrader.core.orders import Broken, Done, Order, Outcome, Refused,
 from services.upgrader.edges.apply import UnknownKind
 from services.upgrader.edges.linkerd_cli import NoOverrides, WrongVersion
 from services.upgrader.edges.process import CommandFailed, ToolMissing
+from services.upgrader.edges.redaction import redact
 from steward.errors import StewardError, ToolError
 from steward.kube.errors import Forbidden, Invalid, KubeError, Unauthorized
 from steward.resources.upgrade_plan import InstallMethod
@@ -55,7 +56,7 @@ class InstallationEdge:
         try:
             return await self.drivers[order.method].act(order)
         except (StewardError, OSError) as error:
-            reason, message = reason_of(error), str(error)
+            reason, message = reason_of(error), redact(str(error))
             return Refused(reason, message) if is_final(error) else Broken(reason, message)
 
     async def preview(self, order: Order) -> StepPreview:
@@ -63,12 +64,12 @@ class InstallationEdge:
         try:
             return await self.drivers[order.method].preview(order)
         except (StewardError, OSError) as error:
-            return StepPreview(f"cannot be told at present: {error}")
+            return StepPreview(f"cannot be told at present: {redact(str(error))}")
 
 
 def unseen(error: StewardError | OSError) -> Unseen:
     """Why nothing could be seen."""
-    return Unseen(reason_of(error), str(error), transient=not is_final(error))
+    return Unseen(reason_of(error), redact(str(error)), transient=not is_final(error))
 
 
 def is_final(error: StewardError | OSError) -> bool:

@@ -19,7 +19,7 @@ from steward.resources.upgrade_plan import CheckScope
 _QUESTION = timedelta(seconds=20)
 _RENDERING = timedelta(seconds=120)
 # `linkerd check` repeats what may yet come true until this is over; beyond it, it is a refusal and not a delay.
-_LONGEST_WAIT = timedelta(seconds=60)
+_LONGEST_WAIT = timedelta(seconds=30)
 _MARGIN = timedelta(seconds=60)
 
 
@@ -74,7 +74,7 @@ class LinkerdCli:
 
     async def check(self, scope: CheckScope, timeout: timedelta) -> tuple[CheckDocument, ...]:
         """Every document of `linkerd check`. Its exit code says nothing: it is 0 for a stale mesh."""
-        wait = min(timeout / 2, _LONGEST_WAIT)
+        wait = min(timeout / 4, _LONGEST_WAIT)
         proxy = ("--proxy",) if scope is CheckScope.PROXY else ()
         done = await self._run(timeout, "check", "-o", "json", "--wait", _seconds(wait), *proxy)
         if not done.stdout.strip():

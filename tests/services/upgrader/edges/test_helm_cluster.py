@@ -93,18 +93,21 @@ async def test_helm_ended_between_any_two_writes_is_recovered_from(
         order = journey.next(step)
         assert isinstance(await stand.edges.installation.act(order), Done)
         writes = len(gate.writes)
-    # The pending revision, an object, the last object, the old revision superseded, the new one deployed.
-    for number in sorted({1, 2, writes // 2, writes - 2, writes - 1, writes}):
+    # The pending revision, an object, the last object, the old revision superseded, the new one deployed. How many
+    # writes there are depends on how many old revisions helm throws away.
+    for number in sorted({1, 2, writes // 2, writes - 1, writes, writes + 1}):
         order = journey.next(step)
         async with gated(linkerd, tmp_path) as (stand, gate):
             gate.after_write = EndAt(number, kill_children)
             outcome = await stand.edges.installation.act(order)
-            assert isinstance(outcome, Broken), (number, writes, outcome)
-            assert "SIGKILL" in outcome.message
+            assert isinstance(outcome, Broken) or number > len(gate.writes), (number, writes, outcome)
+            assert isinstance(outcome, Done) or "SIGKILL" in outcome.message
+        status = text(_latest(linkerd, release), "status")
+        assert status in ("deployed", "pending-upgrade")
         async with edges_on(linkerd, tmp_path) as stand:
             left = await seen(stand, order)
-            ended = number == writes
-            assert left.stage in ((Stage.REACHED, Stage.SETTLING) if ended else (Stage.INTERRUPTED,)), (number, left)
+            over = (Stage.REACHED, Stage.SETTLING) if status == "deployed" else (Stage.INTERRUPTED,)
+            assert left.stage in over, (number, writes, status, left)
             assert left.operation_id == order.operation_id
             assert (await finished(stand, order)).stage is Stage.REACHED
         history = rows(_helm(linkerd, "history", release))
