@@ -51,6 +51,11 @@ class _Client(Client):
         self.abandon()
         await super()._connect_to_server(s)
 
+    def forget_unsent(self) -> None:
+        """Drop what was never written: closing would wait for a socket that is gone, and fail half-way."""
+        self._pending = []
+        self._pending_data_size = 0
+
     def abandon(self) -> None:
         """Close the socket of an attempt that led nowhere."""
         if self._transport is not None:
@@ -217,6 +222,7 @@ class Connection:
         if self._started and not self._client.is_closed:
             if self.connected:
                 await self.flush()
+            self._client.forget_unsent()
             await self._client.close()
         if self._giving_up is not None:
             await asyncio.wait([self._giving_up])

@@ -25,10 +25,11 @@ from datetime import timedelta
 from nats.aio.msg import Msg
 
 from steward.bus.connection import Connection
-from steward.bus.dead_letters import REPLAY_FOR, DeadLetters
+from steward.bus.dead_letters import DeadLetters
 from steward.bus.delivery import Delivery, Held, Place, place_of
 from steward.bus.errors import BusClosed, BusError
 from steward.bus.lanes import Lanes, Outcome
+from steward.bus.publishing import REPLAY_FOR
 from steward.bus.pulling import Pace, Pulling
 from steward.bus.streams import ConsumerSpec, nanoseconds
 from steward.errors import Reject, Retry

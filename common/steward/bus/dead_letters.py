@@ -14,14 +14,13 @@ from datetime import datetime
 from steward.bus.connection import Connection
 from steward.bus.delivery import Held
 from steward.bus.errors import ApiError, BusError, StreamMissing
-from steward.bus.publishing import HEADROOM, MESSAGE_ID, Published, Publisher
+from steward.bus.publishing import HEADROOM, MESSAGE_ID, REPLAY_FOR, Published, Publisher
 from steward.bus.reading import Stored, stored_messages
-from steward.bus.streams import DEAD_LETTER_ROOT, DEAD_LETTERS
+from steward.bus.streams import CONSUMER_NAME, DEAD_LETTER_ROOT, DEAD_LETTERS
 from steward.events.subjects import event_name
 
 log = logging.getLogger("steward.bus")
 
-REPLAY_FOR = "Steward-Replay-For"
 _PREFIX = "Steward-Dead-"
 _SUBJECT = f"{_PREFIX}Subject"
 _STREAM = f"{_PREFIX}Stream"
@@ -109,8 +108,8 @@ class DeadLetters:
 
     async def get(self, id: str) -> DeadLetter:
         """The dead letter called `id`."""
-        consumer, dot, sequence = id.rpartition(".")
-        if not dot or not sequence.isdigit():
+        consumer, _, sequence = id.rpartition(".")
+        if not CONSUMER_NAME.fullmatch(consumer) or not sequence.isdigit():
             raise BusError(f"{id!r} names no dead letter: expected CONSUMER.SEQUENCE, as dead-letters list shows it")
         async with aclosing(
             stored_messages(self._connection, DEAD_LETTERS.name, f"{DEAD_LETTER_ROOT}.*.{consumer}.{sequence}.>")

@@ -17,6 +17,7 @@ from steward.events.subjects import event_name, subject_of
 from steward.jsonvalue import JsonObject, flag, table, text, whole
 
 MESSAGE_ID = "Nats-Msg-Id"
+REPLAY_FOR = "Steward-Replay-For"
 # What a dead letter adds to the headers must still fit beside an event of the largest size.
 HEADROOM = 16 * 1024
 _ATTEMPT_S = 2.0

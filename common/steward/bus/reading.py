@@ -16,7 +16,7 @@ from nats.aio.msg import Msg
 from steward.bus.connection import Connection
 from steward.bus.delivery import place_of
 from steward.bus.errors import ApiError, BusUnreachable, BusUnsuitable, StreamMissing
-from steward.bus.publishing import MESSAGE_ID
+from steward.bus.publishing import MESSAGE_ID, REPLAY_FOR
 from steward.bus.pulling import Disturbed, Pace, Pulling
 from steward.bus.streams import EVENTS, Start, nanoseconds
 from steward.events.base import Envelope, Event
@@ -57,6 +57,9 @@ async def tail(
     messages = stored_messages(connection, EVENTS.name, subject_filter, start=start, follow=follow)
     async with aclosing(messages):
         async for message in messages:
+            if REPLAY_FOR in message.headers:
+                # The same event again, for one consumer that gave it up.
+                continue
             match decode(message.data):
                 case Known(envelope):
                     yield envelope
@@ -169,7 +172,7 @@ def _begin(start: Start | datetime) -> JsonObject:
 
 
 def _may_pass(error: Exception) -> bool:
-    return not isinstance(error, ApiError) or error.code in {500, 503}
+    return not isinstance(error, ApiError) or error.code == 503
 
 
 def _stored(message: Msg) -> Stored:
