@@ -23,6 +23,7 @@ CONTROL_PLANE = gauge(
     f"{PREFIX}_control_plane_info", "1 for the control plane of this cluster.", "release", "install_method"
 )
 PROXIES = gauge(f"{PREFIX}_proxies", "Meshed pods by proxy version; other and unknown are labels too.", "version")
+PINNED = gauge(f"{PREFIX}_pinned_pods", "Meshed pods whose proxy version people fixed by annotation.")
 DRIFTS = gauge(f"{PREFIX}_drifts", "Objects that differ from the mesh's configuration, by kind.", "kind")
 INVENTORY_SECONDS = histogram(f"{PREFIX}_inventory_seconds", "How long it took to compare the mesh with itself.")
 STALENESS = gauge(f"{PREFIX}_cache_staleness_seconds", "How long ago the API server was heard of the mesh.")
@@ -41,6 +42,7 @@ METRICS: tuple[Metric, ...] = (
     REGRESSED,
     CONTROL_PLANE,
     PROXIES,
+    PINNED,
     DRIFTS,
     INVENTORY_SECONDS,
     STALENESS,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from steward.linkerd.control_plane import ControlPlane
-from steward.linkerd.injection import why_not_meshed
+from steward.linkerd.injection import pinned_version, why_not_meshed
 from steward.linkerd.ownership import Ownership
 from steward.linkerd.pods import PodFacts, WorkloadRef
 from steward.linkerd.workloads import RESTARTABLE, NamespaceFacts, WorkloadFacts
@@ -64,6 +64,18 @@ class Inventory:
     def proxies(self) -> Counter[str]:
         """Proxy version → pods, of the data plane; the empty version counts those that cannot be told."""
         return Counter(pod.proxy.label for pod in self.data_plane() if pod.proxy is not None)
+
+    def pinned(self) -> dict[WorkloadRef, str]:
+        """Workloads with meshed pods whose proxy version people fixed by annotation, and that version."""
+        found = {}
+        for ref, pods in self.pods.items():
+            proven = next((pod for pod in pods if pod.proxy is not None and not pod.finished), None)
+            if proven is None or (self.control_plane is not None and ref.namespace == self.control_plane.namespace):
+                continue
+            pin = pinned_version(proven, self.workloads.get(ref), self.namespaces.get(ref.namespace))
+            if pin:
+                found[ref] = pin
+        return found
 
     def unsupported(self) -> dict[WorkloadRef, tuple[PodFacts, ...]]:
         """Meshed pods whose owner cannot be restarted by changing its template: reported, never forgotten."""

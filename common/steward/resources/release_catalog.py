@@ -115,6 +115,7 @@ class MeshStatus(Model):
     install_method: str | None = None
     expected_proxy: str | None = None
     meshed_pods: int = 0
+    pinned_pods: int = Field(default=0, description="Meshed pods whose proxy version people fixed by annotation.")
     proxies: tuple[ProxyCount, ...] = Field(default=(), max_length=100, json_schema_extra=atomic())
     drifts: tuple[DriftStatus, ...] = Field(default=(), max_length=32, json_schema_extra=atomic())
     fingerprint: str = Field(default="", description="Of the drifts that were last announced.")

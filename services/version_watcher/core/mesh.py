@@ -30,6 +30,7 @@ class MeshSeen:
     proxies: tuple[ProxyCount, ...]
     drifts: tuple[Drift, ...]
     fingerprint: str
+    pinned_pods: int
     reason: str
     """Why the inventory is what it is: `Inventoried`, `NotInstalled`, `ConfigUnreadable`."""
     message: str
@@ -50,7 +51,7 @@ def see(inventory: Inventory, namespace: str, knowledge: Knowledge) -> MeshSeen:
     control_plane = inventory.control_plane
     if control_plane is None:
         message = f"nothing of a Linkerd control plane is in namespace {namespace!r}"
-        return MeshSeen(None, None, None, 0, (), (), "", "NotInstalled", message)
+        return MeshSeen(None, None, None, 0, (), (), "", 0, "NotInstalled", message)
     found = differences(inventory, knowledge)
     drifts = summarize(found, inventory)
     proxies = inventory.proxies()
@@ -69,6 +70,7 @@ def see(inventory: Inventory, namespace: str, knowledge: Knowledge) -> MeshSeen:
         ),
         drifts=drifts,
         fingerprint=fingerprint(found),
+        pinned_pods=sum(len(inventory.pods_of(ref)) for ref in inventory.pinned()),
         reason=reason,
         message=message,
     )
@@ -115,6 +117,7 @@ def mesh_status(
             "install_method": seen.install_method,
             "expected_proxy": seen.expected_proxy,
             "meshed_pods": seen.meshed_pods,
+            "pinned_pods": seen.pinned_pods,
             "proxies": seen.proxies,
             "drifts": _shown(seen.drifts),
         }

@@ -11,6 +11,7 @@ from services.version_watcher.metrics import (
     HEAD_OBSERVED,
     LAST_SUCCESS,
     MOST_VERSIONS,
+    PINNED,
     PROXIES,
     REGRESSED,
 )
@@ -44,4 +45,5 @@ def _show_mesh(instruments: Instruments, mesh: MeshStatus) -> None:
         label = (each.version or "unknown",) if place < MOST_VERSIONS else ("other",)
         proxies[label] = proxies.get(label, 0.0) + each.pods
     instruments.show(PROXIES, proxies)
+    instruments.set(PINNED, mesh.pinned_pods)
     instruments.show(DRIFTS, {(each.kind.value,): float(each.count) for each in mesh.drifts})

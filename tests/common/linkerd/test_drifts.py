@@ -236,6 +236,15 @@ def test_pods_that_nobody_can_restart_are_listed_by_their_owner() -> None:
     }
 
 
+def test_pins_are_reported_and_are_no_drift() -> None:
+    pinned = Mesh([meshed("edge-26.6.3")], template={"config.linkerd.io/proxy-version": "edge-26.6.3"})
+    assert pinned.inventory.pinned() == {WorkloadRef("Deployment", "shop", "web"): "edge-26.6.3"}
+    assert pinned.verdict.pinned
+    assert pinned.verdict.as_expected
+    assert Mesh([meshed()]).inventory.pinned() == {}
+    assert Mesh([pod()], template={"config.linkerd.io/proxy-version": "edge-26.6.3"}).inventory.pinned() == {}
+
+
 def test_proxies_are_counted_by_version_and_those_nobody_can_tell_too() -> None:
     pods = [
         meshed(),

@@ -45,7 +45,7 @@ def feed(*offers: str, at: datetime = NOW) -> Look[Feed]:
 
 
 def mesh(version: str = "edge-26.6.3", *drifts: Drift, fingerprint: str = "") -> MeshSeen:
-    return MeshSeen(version, "Helm", version, 3, (), drifts, fingerprint, "Inventoried", "")
+    return MeshSeen(version, "Helm", version, 3, (), drifts, fingerprint, 0, "Inventoried", "")
 
 
 def after(

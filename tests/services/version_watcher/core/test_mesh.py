@@ -12,7 +12,7 @@ PATIENCE = Patience(quiet=timedelta(minutes=1), at_most=timedelta(minutes=15))
 
 def seen(fingerprint: str = "", *, reason: str = "Inventoried") -> MeshSeen:
     drifts = (Drift(kind=DriftKind.STALE_PROXY, count=1, message="One is stale."),) if fingerprint else ()
-    return MeshSeen("edge-26.6.3", "Helm", "edge-26.6.3", 3, (), drifts, fingerprint, reason, "")
+    return MeshSeen("edge-26.6.3", "Helm", "edge-26.6.3", 3, (), drifts, fingerprint, 0, reason, "")
 
 
 class Story:
