@@ -7,6 +7,8 @@
     environment   what is read from the environment
     kubeconfig    which cluster, found as kubectl finds it
     connection    the API server and NATS, reached by flag, environment or a port-forward of our own
+    check         the claims; check_facts gathers, check_installation and check_work judge, check_report writes
+    run_view      what an UpgradeRun says to people; watch follows one, preview says what it would do
     output        tables, JSON and YAML; live views on a terminal, plain lines elsewhere
     explain       errors as a sentence, a remedy and an exit code
     exit_codes    what a command ends with

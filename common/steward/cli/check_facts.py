@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Generic, TypeAlias, TypeVar
 
 from pydantic import ValidationError
@@ -14,6 +14,7 @@ from steward.kube.errors import KubeError, NotFound
 from steward.kube.resources import (
     CRDS,
     DEPLOYMENTS,
+    LEASES,
     NAMESPACES,
     RELEASE_CATALOGS,
     STATEFUL_SETS,
@@ -88,6 +89,8 @@ class Facts:
     definitions: Sight[tuple[Definition, ...]]
     namespaces: Sight[tuple[str, ...]]
     workloads: Sight[tuple[Workload, ...]]
+    leader: Sight[str]
+    """Who holds upgrader's Lease at present; empty where nobody does."""
     nats: Sight[NatsFact]
     catalogs: Sight[tuple[ReleaseCatalog, ...]]
     plans: Sight[tuple[UpgradePlan, ...]]
@@ -102,6 +105,7 @@ async def gather(kube: Kube, namespace: str, nats: Callable[[], Awaitable[Sight[
         definitions=await look(lambda: _definitions(kube)),
         namespaces=await look(lambda: _namespaces(kube)),
         workloads=await look(lambda: _workloads(kube, namespace)),
+        leader=await look(lambda: _leader(kube, namespace)),
         nats=await nats(),
         catalogs=await look(lambda: _all(kube, RELEASE_CATALOGS, ReleaseCatalog)),
         plans=await look(lambda: _all(kube, UPGRADE_PLANS, UpgradePlan)),
@@ -155,6 +159,16 @@ def _workload(handle: Handle, item: JsonObject) -> Workload:
         whole(item, "status", "readyReplicas"),
         whole(item, "spec", "replicas", default=1),
     )
+
+
+async def _leader(kube: Kube, namespace: str) -> str:
+    lease = await kube.find(LEASES, "upgrader", namespace)
+    renewed = text(lease, "spec", "renewTime")
+    if not renewed:
+        return ""
+    lasts = timedelta(seconds=whole(lease, "spec", "leaseDurationSeconds"))
+    held = datetime.fromisoformat(renewed) + lasts > kube.clock.now()
+    return text(lease, "spec", "holderIdentity") if held else ""
 
 
 async def _all(kube: Kube, handle: Handle, kind: type[R]) -> tuple[R, ...]:

@@ -31,6 +31,14 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong, and how bad it is."""
+
+    says: str
+    result: Result = Result.ERROR
+
+
+@dataclass(frozen=True, slots=True)
 class Category:
     """Checks that belong together."""
 
@@ -46,7 +54,14 @@ class ReportFormat(StrEnum):
     SHORT = "short"
 
 
+_FEW = 5
 _MARKS = {Result.SUCCESS: GOOD, Result.WARNING: WARNING, Result.ERROR: BAD}
+
+
+def named(names: Sequence[str]) -> str:
+    """The first few names, and how many more there are."""
+    shown = ", ".join(names[:_FEW])
+    return f"{shown} and {len(names) - _FEW} more" if len(names) > _FEW else shown
 
 
 def passed(categories: Sequence[Category]) -> bool:

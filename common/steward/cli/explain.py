@@ -18,7 +18,7 @@ from steward.kube.errors import (
     Unauthorized,
 )
 
-INSTALL = "linkerd steward install | kubectl apply -f -"
+INSTALL = "linkerd steward install | kubectl apply --server-side -f -"
 
 
 class Refusal(StewardError):

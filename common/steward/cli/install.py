@@ -55,7 +55,7 @@ async def install(
 
     Passwords for NATS are made where the cluster has none yet.
 
-    Example: linkerd steward install --overlay production | kubectl apply -f -
+    Example: linkerd steward install --overlay production | kubectl apply --server-side -f -
     """
     parts = objects(read(overlay))
     if crds:

@@ -40,6 +40,7 @@ def healthy(document: Document) -> Facts:
                 Workload("StatefulSet", "nats", 3, 3),
             )
         ),
+        leader=Seen("upgrader-0"),
         nats=Seen(NatsFact("2.12.2", (), 0)),
         catalogs=Seen((ReleaseCatalog.of(catalog),)),
         plans=Seen((UpgradePlan.of(document("plan")),)),
@@ -118,9 +119,9 @@ def test_exactly_one_namespace_is_the_extensions(
 
 def test_services_that_are_missing_unready_or_asleep_are_named(healthy: Facts) -> None:
     check = "services are ready"
-    assert _said(replace(healthy, workloads=Seen(())), check) == (
+    assert _said(replace(healthy, workloads=Seen(()), leader=Seen("")), check) == (
         Result.ERROR,
-        "version-watcher, upgrader, nats: not installed; linkerd steward install | kubectl apply -f -",
+        "version-watcher, upgrader, nats: not installed; linkerd steward install | kubectl apply --server-side -f -",
     )
     assert isinstance(healthy.workloads, Seen)
     watcher, upgrader, nats = healthy.workloads.value
@@ -130,6 +131,12 @@ def test_services_that_are_missing_unready_or_asleep_are_named(healthy: Facts) -
     assert "Deployment upgrader has 0 of 1 replicas ready, StatefulSet nats has 2 of 3" in said
     asleep = replace(healthy, workloads=Seen((watcher, replace(upgrader, ready=0, wanted=0), nats)))
     assert _said(asleep, check) == (Result.WARNING, "upgrader: scaled to zero")
+
+
+def test_services_outside_the_cluster_are_a_warning_while_somebody_leads(healthy: Facts) -> None:
+    result, said = _said(replace(healthy, workloads=Seen(())), "services are ready")
+    assert result is Result.WARNING
+    assert "upgrader-0 holds upgrader's Lease" in said
 
 
 def test_missing_streams_and_dead_letters_are_warnings(healthy: Facts) -> None:

@@ -52,7 +52,7 @@ async def test_status_without_definitions_says_how_to_install_them(cli: Command,
     answer = await cli("upgrade", "status", KUBECONFIG=str(fake.kubeconfig()))
     assert answer.code == 3
     assert "the API server does not know this resource" in answer.err
-    assert "linkerd steward install | kubectl apply -f -" in answer.err
+    assert "linkerd steward install | kubectl apply --server-side -f -" in answer.err
 
 
 @pytest.mark.parametrize(
