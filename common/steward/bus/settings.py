@@ -9,9 +9,19 @@ from pathlib import Path
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic.functional_validators import AfterValidator
 
+from steward.durations import duration
 from steward.errors import ConfigurationError
 from steward.events.subjects import is_cluster_name
 
@@ -102,6 +112,11 @@ class BusSettings(BaseModel):
     """How long to retry a publish; a replicated stream without a leader comes back in about 5 s."""
     drain_deadline: Patience = timedelta(seconds=20)
     """How long running handlers may finish at shutdown; Kubernetes kills after 30 s."""
+
+    @field_validator("connect_timeout", "request_timeout", "publish_deadline", "drain_deadline", mode="before")
+    @classmethod
+    def _durations_as_people_write_them(cls, value: object) -> object:
+        return duration(value)
 
     @model_validator(mode="after")
     def _one_way_in(self) -> Self:

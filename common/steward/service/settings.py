@@ -6,10 +6,11 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict, SettingsError
 
 from steward.bus.settings import BusSettings
+from steward.durations import duration
 from steward.errors import ConfigurationError
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -19,6 +20,12 @@ class Group(BaseModel):
     """A themed part of the settings."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True, hide_input_in_errors=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _durations_as_people_write_them(cls, value: object, field: ValidationInfo) -> object:
+        annotated = cls.model_fields[field.field_name].annotation if field.field_name else None
+        return duration(value) if annotated is timedelta else value
 
 
 class LogFormat(StrEnum):
