@@ -7,7 +7,7 @@ KubeError
 ├── Gone                410: the version to go on from is no longer kept; list again
 ├── Forbidden           403
 ├── Unauthorized        401
-├── Invalid             400, 415, 422, and the 500 with which server-side apply refuses an unknown field
+├── Invalid             400, 413, 415, 422, and the 500 with which server-side apply refuses an unknown field
 ├── TooManyRequests     429: ask again after `retry_after`
 │   └── EvictionRefused 429 of an eviction: a disruption budget protects the pod
 └── ServerUnavailable   5xx, a broken connection, a time-out; `outcome_unknown`: a write may have happened
@@ -118,6 +118,7 @@ _BY_REASON: dict[str, type[KubeError]] = {
     "Invalid": Invalid,
     "BadRequest": Invalid,
     "UnsupportedMediaType": Invalid,
+    "RequestEntityTooLarge": Invalid,
     "TooManyRequests": TooManyRequests,
 }
 _BY_CODE: dict[int, type[KubeError]] = {
@@ -127,6 +128,7 @@ _BY_CODE: dict[int, type[KubeError]] = {
     404: NotFound,
     409: Conflict,
     410: Gone,
+    413: Invalid,
     415: Invalid,
     422: Invalid,
     429: TooManyRequests,

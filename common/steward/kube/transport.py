@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from io import BytesIO
 from pathlib import Path
 
 from aiohttp import (
@@ -27,6 +28,7 @@ from steward.kube.lean import Configuration, RestClient, library
 _CONNECT_WITHIN = 10.0
 _LARGEST_ANSWER = 128 * 1024 * 1024
 _LARGEST_REFUSAL = 64 * 1024
+_IN_ONE_PIECE = 256 * 1024
 
 
 class TransportFailure(Exception):
@@ -166,7 +168,7 @@ class Transport:
             request.method,
             self.address + request.path,
             params=request.query,
-            data=request.body,
+            data=_payload(request.body),
             headers=self._headers(headers),
             timeout=timeout,
             proxy=self._rest.proxy,
@@ -200,6 +202,11 @@ class Transport:
                 f"connection to {self.address} broke: {str(error) or type(error).__name__}", sent=True
             )
         return TransportFailure(f"{self.address}: {str(error) or type(error).__name__}", sent=True)
+
+
+def _payload(body: bytes | None) -> bytes | BytesIO | None:
+    """Large bodies go out in pieces, so that they do not hold up the loop."""
+    return BytesIO(body) if body is not None and len(body) > _IN_ONE_PIECE else body
 
 
 async def _configure(source: ClusterSource) -> Configuration:

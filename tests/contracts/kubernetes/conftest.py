@@ -11,11 +11,11 @@ import pytest_asyncio
 from steward.kube.client import Kube
 from steward.kube.resources import NAMESPACES
 from steward.testing.cluster.control_plane import Cluster
-from steward.testing.cluster.fixtures import binaries, cluster_settings, control_plane
+from steward.testing.cluster.fixtures import binaries, breakable_control_plane, cluster_settings, control_plane
 from steward.testing.kubernetes.server import FakeKubernetes
 from tests.contracts.kubernetes.subject import Subject
 
-__all__ = ["binaries", "cluster_settings", "control_plane"]
+__all__ = ["binaries", "breakable_control_plane", "cluster_settings", "control_plane"]
 
 _NUMBERS = itertools.count(1)
 

@@ -116,11 +116,10 @@ class Undertaker:
     def _on_removed(self, kind: Kind, value: JsonObject) -> None:
         if kind.resource == CRDS:
             self._remove_instances(value)
-        uid = text(value, "metadata", "uid")
+        uid, namespace = text(value, "metadata", "uid"), text(value, "metadata", "namespace")
         self._collect(uid, Deletion())
         for owner in rows(value, "metadata", "ownerReferences"):
-            self._release_owner(owner)
-        namespace = text(value, "metadata", "namespace")
+            self._release_owner(owner, namespace)
         if namespace:
             self._finish_namespace(namespace)
 
@@ -132,8 +131,10 @@ class Undertaker:
                 self._cluster.store.remove(table, one)
 
     def _dependents(self, uid: str) -> list[tuple[Kind, JsonObject]]:
-        tables = self._cluster.kinds.one_of_each_table()
         places = tuple(self._cluster.store.dependents.get(uid, ()))
+        if not places:
+            return []
+        tables = self._cluster.kinds.one_of_each_table()
         found = [(table, self._cluster.store.get(table, key)) for table, key in places if table in tables]
         return [(tables[table], one) for table, one in found if one is not None]
 
@@ -156,21 +157,21 @@ class Undertaker:
             others = [owner for owner in rows(one, "metadata", "ownerReferences") if text(owner, "uid") != uid]
             self._rewrite(kind, one, "ownerReferences", others)
 
-    def _release_owner(self, owner: JsonObject) -> None:
+    def _release_owner(self, owner: JsonObject, namespace: str) -> None:
         """A foreground deletion ends with its last blocking dependent."""
         uid = text(owner, "uid")
-        left = (found for _, one in self._dependents(uid) for found in rows(one, "metadata", "ownerReferences"))
-        if any(text(found, "uid") == uid and flag(found, "blockOwnerDeletion") for found in left):
+        kind = self._cluster.kinds.named(text(owner, "apiVersion"), text(owner, "kind"))
+        if kind is None:
             return
-        for kind in self._cluster.kinds:
-            if (kind.resource.api_version, kind.resource.kind) == (text(owner, "apiVersion"), text(owner, "kind")):
-                self._end_foreground(kind, uid)
-
-    def _end_foreground(self, kind: Kind, uid: str) -> None:
-        for one in tuple(self._cluster.store.table(kind.table).objects.values()):
-            if text(one, "metadata", "uid") == uid and _FOREGROUND in strings(one, "metadata", "finalizers"):
-                left = [name for name in strings(one, "metadata", "finalizers") if name != _FOREGROUND]
-                self._rewrite(kind, one, "finalizers", left)
+        where = namespace if kind.resource.namespaced else ""
+        waiting = self._cluster.store.get(kind.table, (where, text(owner, "name")))
+        if text(waiting, "metadata", "uid") != uid or _FOREGROUND not in strings(waiting, "metadata", "finalizers"):
+            return
+        left = (found for _, one in self._dependents(uid) for found in rows(one, "metadata", "ownerReferences"))
+        if waiting is None or any(text(one, "uid") == uid and flag(one, "blockOwnerDeletion") for one in left):
+            return
+        others = [name for name in strings(waiting, "metadata", "finalizers") if name != _FOREGROUND]
+        self._rewrite(kind, waiting, "finalizers", others)
 
     def _rewrite(self, kind: Kind, value: JsonObject, member: str, members: object) -> None:
         changed = copied(value)

@@ -32,6 +32,7 @@ _PATCH_TYPES = {
     "application/strategic-merge-patch+json": "strategic",
     "application/apply-patch+yaml": "apply",
 }
+_REVIEWS = ACCESS_REVIEWS.path()
 _SERVER_KEEPS_WATCHES_FOR = timedelta(minutes=30)
 
 
@@ -56,7 +57,7 @@ class Endpoints:
 
     def answer(self, asked: Asked) -> Reply:
         """The reply, or a Refusal."""
-        if asked.path.rstrip("/") == ACCESS_REVIEWS.path():
+        if asked.path == _REVIEWS:
             return Reply(201, self.access.reviewed(asked.user, _object(asked.body)))
         if asked.method == "GET":
             document = discovered(self.cluster.kinds, asked.path, self.version)

@@ -88,7 +88,7 @@ class Front:
         return None
 
     async def _read(self, request: web.BaseRequest) -> Asked:
-        raw = await request.read() if request.can_read_body else b""
+        raw = await request.content.read() if request.can_read_body else b""
         if len(raw) > _LARGEST_BODY:
             raise Refusal(413, "RequestEntityTooLarge", f"Request entity too large: limit is {_LARGEST_BODY}")
         try:

@@ -110,6 +110,7 @@ class Catalogue:
     """Everything that is served right now, custom resources included."""
 
     _kinds: dict[tuple[str, str, str], Kind] = field(default_factory=dict)
+    _by_name: dict[tuple[str, str], Kind] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for kind in _built_in():
@@ -119,11 +120,13 @@ class Catalogue:
         """Serve it, in place of an earlier definition."""
         resource = kind.resource
         self._kinds[(resource.group, resource.version, resource.plural)] = kind
+        self._by_name[(resource.api_version, resource.kind)] = kind
 
     def drop(self, group: str, plural: str) -> None:
         """Serve no version of it any more."""
         for key in [key for key in self._kinds if key[0] == group and key[2] == plural]:
-            del self._kinds[key]
+            gone = self._kinds.pop(key)
+            self._by_name.pop((gone.resource.api_version, gone.resource.kind), None)
 
     def find(self, group: str, version: str, plural: str) -> Kind | None:
         """The kind at a path."""
@@ -132,6 +135,10 @@ class Catalogue:
     def of(self, resource: Resource) -> Kind:
         """The kind of a handle; a KeyError names what is not served."""
         return self._kinds[(resource.group, resource.version, resource.plural)]
+
+    def named(self, api_version: str, kind: str) -> Kind | None:
+        """The kind as an owner reference names it."""
+        return self._by_name.get((api_version, kind))
 
     def __iter__(self) -> Iterator[Kind]:
         return iter(self._kinds.values())

@@ -5,6 +5,7 @@ import secrets
 import uuid
 from collections.abc import Iterator
 from datetime import datetime
+from functools import lru_cache
 from typing import cast
 
 from steward.jsonvalue import Json, JsonObject, rows, table, text
@@ -23,7 +24,12 @@ _KEPT = ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSe
 
 def stamp(now: datetime) -> str:
     """As Kubernetes writes times."""
-    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+    return _stamp(now.replace(microsecond=0))
+
+
+@lru_cache(maxsize=8)
+def _stamp(second: datetime) -> str:
+    return second.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def of(value: JsonObject) -> JsonObject:
