@@ -1,8 +1,8 @@
 """Every tier's charts are installed and upgraded by real helm on the real API server."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yaml
@@ -13,33 +13,57 @@ from steward.linkerd.version import Version
 from steward.testing.cluster.artifacts import VERSIONS, Source, assemble
 from steward.testing.cluster.installation import Linkerd
 from steward.testing.cluster.settings import ClusterTestSettings
-from steward.testing.cluster.workloads import MESHED, Fleet, Kind, Namespace, Workload, proxy_version, rolled_out
+from steward.testing.cluster.workloads import (
+    MESHED,
+    Fleet,
+    Kind,
+    Namespace,
+    Workload,
+    proxy_version,
+    rolled_out,
+    unique,
+)
 
 _LABEL = "linkerd.io/control-plane-ns"
 _CONTROL_PLANE = ["linkerd-destination", "linkerd-identity", "linkerd-proxy-injector"]
 
 
-@pytest.fixture(params=[Source.RENDERED, Source.STAND_IN], ids=["rendered", "stand-in"])
+@pytest.fixture(scope="module", params=[Source.RENDERED, Source.STAND_IN], ids=["rendered", "stand-in"])
 def tiered(
-    request: pytest.FixtureRequest, fresh_linkerd: Linkerd, cluster_settings: ClusterTestSettings, tmp_path: Path
-) -> Linkerd:
+    request: pytest.FixtureRequest,
+    linkerd: Linkerd,
+    cluster_settings: ClusterTestSettings,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Linkerd]:
     """Linkerd with the artifacts of one tier."""
     source: Source = request.param
-    shared = cluster_settings.shared if source is Source.RENDERED else tmp_path / "absent"
+    directory = tmp_path_factory.mktemp("tier")
+    shared = cluster_settings.shared if source is Source.RENDERED else directory / "absent"
     if source is Source.RENDERED and not (shared / "linkerd").is_dir():
         pytest.skip(f"no rendered manifests in {shared / 'linkerd'}: set STEWARD_SHARED")
     settings = replace(cluster_settings, artifacts=None, shared=shared)
-    artifacts = assemble(settings, tmp_path / "artifacts", SystemClock().now())
+    artifacts = assemble(settings, directory / "artifacts", SystemClock().now())
 
     assert [release.charts_from for release in artifacts.releases] == [source] * len(VERSIONS)
 
-    return replace(fresh_linkerd, artifacts=artifacts)
+    tier = replace(linkerd, artifacts=artifacts)
+    yield tier
+    tier.remove()
 
 
-def test_helm_installs_and_upgrades_through_all_versions(tiered: Linkerd) -> None:
+@pytest.fixture
+def apps(tiered: Linkerd) -> Iterator[str]:
+    """A namespace whose pods ask for a proxy."""
+    namespace = Namespace(unique("apps"), annotations=MESHED)
+    fleet = Fleet((namespace,), ())
+    fleet.create(tiered.cluster.api)
+    yield namespace.name
+    fleet.remove(tiered.cluster.api)
+
+
+def test_helm_installs_and_upgrades_through_all_versions(tiered: Linkerd, apps: str) -> None:
     api = tiered.cluster.api
-    probe = Workload(Kind.POD, "apps", "probe")
-    Fleet((Namespace("apps", annotations=MESHED),), ()).create(api)
+    probe = Workload(Kind.POD, apps, "probe")
     for version in tiered.artifacts.versions:
         tiered.by_helm(version)
 
@@ -68,6 +92,7 @@ def _controller_version(deployment: JsonObject) -> str:
 
 def test_the_cli_installs_what_its_check_finds_healthy_and_everything_goes_again(tiered: Linkerd) -> None:
     api, version = tiered.cluster.api, tiered.artifacts.oldest
+    tiered.remove()
     tiered.by_cli(version)
 
     deployments = api.items("/apis/apps/v1/namespaces/linkerd/deployments")

@@ -1,6 +1,6 @@
 """The injector's double, called by the real API server, does to pods what the real one was recorded doing."""
 
-import itertools
+from base64 import b64decode
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -9,6 +9,8 @@ import yaml
 
 from steward.clock import SystemClock
 from steward.jsonvalue import JsonObject, rows, strings, table, text, texts
+from steward.testing.cluster.api import ApiRefused
+from steward.testing.cluster.control_plane import ControlPlane
 from steward.testing.cluster.injector import Injector
 from steward.testing.cluster.installation import Linkerd
 from steward.testing.cluster.settings import ClusterTestSettings
@@ -23,10 +25,10 @@ from steward.testing.cluster.workloads import (
     mixed_fleet,
     pinned,
     proxy_version,
+    unique,
 )
 from steward.testing.linkerd.certificates import webhook_pair
 
-_NUMBERS = itertools.count(1)
 _TRUST_HASH = "linkerd.io/trust-root-sha256"
 
 
@@ -56,7 +58,7 @@ def double(mesh: Linkerd) -> Injector:
 @pytest.fixture
 def apps(mesh: Linkerd) -> Iterator[Fleet]:
     """A meshed namespace with one workload of each kind that the injector tells apart."""
-    name = f"apps-{next(_NUMBERS)}"
+    name = unique("apps")
     fleet = Fleet(
         (Namespace(name, annotations=MESHED),),
         (
@@ -149,8 +151,56 @@ def test_a_dry_run_is_answered_and_told_apart(mesh: Linkerd, double: Injector, a
     assert (double.judgements[-1].name, double.judgements[-1].dry_run) == ("probe", True)
 
 
+def test_a_second_injector_keeps_out_of_the_way_of_the_first(mesh: Linkerd, double: Injector) -> None:
+    secret = mesh.cluster.api.get("/api/v1/namespaces/linkerd/secrets/linkerd-proxy-injector-k8s-tls")
+    with Injector(mesh.cluster.access) as second:
+        second.until_settled(b64decode(text(secret, "data", "tls.crt")).decode())
+
+        assert second.real
+        assert not double.real
+
+
+def test_with_failure_policy_fail_the_validators_decide_whether_linkerds_objects_may_be_written(
+    mesh: Linkerd, double: Injector, apps: Fleet
+) -> None:
+    mesh.by_helm(mesh.artifacts.newest, {"webhookFailurePolicy": "Fail"})
+    profiles = f"/apis/linkerd.io/v1alpha2/namespaces/{apps.namespaces[0].name}/serviceprofiles"
+    profile: JsonObject = {
+        "apiVersion": "linkerd.io/v1alpha2",
+        "kind": "ServiceProfile",
+        "metadata": {"name": "web.apps.svc.cluster.local"},
+        "spec": {"routes": []},
+    }
+    double.down()
+    with pytest.raises(ApiRefused, match="failed calling webhook"):
+        mesh.cluster.api.create(profiles, profile)
+
+    double.up()
+    mesh.cluster.api.create(profiles, profile)
+
+    assert double.judgements[-1].webhook == "linkerd-sp-validator"
+    mesh.by_helm(mesh.artifacts.newest)
+
+
+def test_the_double_goes_on_after_the_api_server_was_away(
+    breakable_control_plane: ControlPlane, breakable_linkerd: Linkerd
+) -> None:
+    linkerd, oldest = breakable_linkerd, breakable_linkerd.artifacts.oldest
+    linkerd.by_helm(oldest)
+    breakable_control_plane.kill("kube-apiserver")
+    breakable_control_plane.revive("kube-apiserver")
+
+    # The certificate of this installation is new: the double has to see the Secret change.
+    linkerd.by_helm(oldest)
+    fleet = Fleet((Namespace("apps", annotations=MESHED),), (Workload(Kind.DEPLOYMENT, "apps", "web"),))
+    fleet.create(linkerd.cluster.api)
+    fleet.until_ready(linkerd.cluster.api)
+
+    assert {proxy_version(pod) for pod in fleet.pods(linkerd.cluster.api, fleet.workloads[0])} == {oldest}
+
+
 def test_the_whole_fleet_comes_up_meshed(mesh: Linkerd) -> None:
-    fleet = mixed_fleet()
+    fleet = mixed_fleet(unique(""))
     fleet.create(mesh.cluster.api)
     try:
         fleet.until_ready(mesh.cluster.api)
@@ -166,7 +216,7 @@ def test_the_whole_fleet_comes_up_meshed(mesh: Linkerd) -> None:
 def _proxies_after_restart(mesh: Linkerd, apps: Fleet) -> set[str]:
     web = apps.workloads[0]
     # `kubectl rollout restart` writes the time, and refuses to write the same second twice.
-    metadata: JsonObject = {"annotations": {"testing.steward.linkerd.io/restart": str(next(_NUMBERS))}}
+    metadata: JsonObject = {"annotations": {"testing.steward.linkerd.io/restart": unique("restart")}}
     mesh.cluster.api.merge(web.path, {"spec": {"template": {"metadata": metadata}}})
     apps.until_ready(mesh.cluster.api)
     return {proxy_version(pod) for pod in apps.pods(mesh.cluster.api, web)}

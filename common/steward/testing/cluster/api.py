@@ -17,6 +17,8 @@ from steward.jsonvalue import Json, JsonObject, rows, text
 from steward.testing.cluster.kubeconfig import Kubeconfig
 
 _TIMEOUT = timedelta(seconds=30)
+# Generous: it is spent only where something is broken, and the machine may be busy with other things.
+_WAIT = timedelta(seconds=180)
 _APPLY = "application/apply-patch+yaml"
 MERGE = "application/merge-patch+json"
 
@@ -125,7 +127,7 @@ class Api:
         collection: str,
         holds: Callable[[list[JsonObject]], bool],
         *,
-        within: timedelta = timedelta(seconds=60),
+        within: timedelta = _WAIT,
         labels: str = "",
     ) -> list[JsonObject]:
         """List and watch `collection` until `holds` is true of its objects; they are returned."""

@@ -14,7 +14,7 @@ from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.charts import CONTROL_PLANE, CRDS
 
 NAMESPACE = "linkerd"
-_PATIENCE_SECONDS = 180
+_PATIENCE_SECONDS = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +69,20 @@ class Commands:
         """The CRDs that Linkerd wants to find before it is installed."""
         # Server-side: HTTPRoute is too large for the annotation that a client-side apply leaves behind.
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(self.binaries.gateway_api))
-        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+
+    def has_gateway_api(self) -> bool:
+        """Whether somebody installed the Gateway API already."""
+        name = "crd/httproutes.gateway.networking.k8s.io"
+        return bool(self.kubectl("get", name, "--ignore-not-found", "--output=name"))
+
+    def remove_gateway_api(self) -> None:
+        """Take the CRDs away again."""
+        self.kubectl("delete", "--ignore-not-found", "-f", str(self.binaries.gateway_api))
 
     def helm_linkerd(self, charts: Path, values: Path, *, wait: bool = True) -> None:
         """Install or upgrade both of Linkerd's charts, as its documentation says."""
-        common = ("--namespace", NAMESPACE, "--create-namespace", "--install", "--timeout", "90s")
+        common = ("--namespace", NAMESPACE, "--create-namespace", "--install", "--timeout", "180s")
         self.helm("upgrade", CRDS, str(charts / CRDS), *common)
         more = ("--reset-values", "--values", str(values), *(["--wait"] if wait else []))
         self.helm("upgrade", CONTROL_PLANE, str(charts / CONTROL_PLANE), *common, *more)

@@ -24,7 +24,7 @@ from steward.testing.cluster.kubeconfig import Kubeconfig
 from steward.testing.cluster.pki import Authority, KeyPair, Validity, signing_key
 from steward.testing.cluster.processes import Program, free_ports, until
 
-_READY_WITHIN = timedelta(seconds=90)
+_READY_WITHIN = timedelta(seconds=180)
 _PODS_A_NODE = "1000"
 _ZONES = ("zone-a", "zone-b", "zone-c")
 _API_SERVER_NAMES = (

@@ -1,8 +1,8 @@
 """Pytest fixtures for tests on a real API server. A conftest.py imports those it wants, which makes them its own."""
 
-import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -16,10 +16,11 @@ from steward.testing.cluster.control_plane import Cluster, ControlPlane, GivenCl
 from steward.testing.cluster.injector import Injector
 from steward.testing.cluster.installation import Linkerd
 from steward.testing.cluster.settings import ClusterTestSettings
+from steward.testing.cluster.workloads import unique
 from steward.testing.linkerd.certificates import Trust
 
 _NODES = 4
-_NUMBERS = itertools.count(1)
+_GRACE = timedelta(seconds=15)
 
 
 def header() -> list[str]:
@@ -76,7 +77,7 @@ def breakable_control_plane(
 @pytest.fixture
 def namespace(control_plane: Cluster) -> Iterator[str]:
     """An empty namespace of the test's own."""
-    name = f"steward-test-{next(_NUMBERS)}"
+    name = unique("steward-test")
     collection = "/api/v1/namespaces"
     control_plane.api.create(collection, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     accounts = f"{collection}/{name}/serviceaccounts"
@@ -99,6 +100,7 @@ def trust() -> Trust:
 
 @pytest.fixture(scope="module")
 def linkerd(
+    cluster_settings: ClusterTestSettings,
     scenario_cluster: Cluster,
     binaries: Binaries,
     artifacts: Artifacts,
@@ -106,38 +108,47 @@ def linkerd(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Linkerd]:
     """A cluster with the Gateway API and no Linkerd yet: `linkerd.by_helm(version)` or `linkerd.by_cli(version)`."""
-    with _stage(scenario_cluster, binaries, artifacts, trust, tmp_path_factory.mktemp("linkerd")) as stage:
+    commands = Commands(binaries, scenario_cluster.kubeconfig, tmp_path_factory.mktemp("linkerd"))
+    with _stage(scenario_cluster, commands, artifacts, trust, cluster_settings) as stage:
         yield stage
 
 
 @pytest.fixture
-def fresh_linkerd(
+def breakable_linkerd(
     cluster_settings: ClusterTestSettings,
+    breakable_control_plane: ControlPlane,
     binaries: Binaries,
     artifacts: Artifacts,
     trust: Trust,
-    tmp_path_factory: pytest.TempPathFactory,
+    tmp_path: Path,
 ) -> Iterator[Linkerd]:
-    """The same for one test alone."""
-    directory = tmp_path_factory.mktemp("linkerd")
-    with (
-        contextmanager(_cluster)(cluster_settings, binaries, tmp_path_factory) as cluster,
-        _stage(cluster, binaries, artifacts, trust, directory) as stage,
-    ):
+    """The same on a cluster of the test's own, whose components it may kill."""
+    commands = Commands(binaries, breakable_control_plane.kubeconfig, tmp_path)
+    with _stage(breakable_control_plane, commands, artifacts, trust, cluster_settings) as stage:
         yield stage
 
 
 @contextmanager
 def _stage(
-    cluster: Cluster, binaries: Binaries, artifacts: Artifacts, trust: Trust, directory: Path
+    cluster: Cluster, commands: Commands, artifacts: Artifacts, trust: Trust, settings: ClusterTestSettings
 ) -> Iterator[Linkerd]:
-    commands = Commands(binaries, cluster.kubeconfig, directory)
-    commands.install_gateway_api()
-    with Injector(cluster.access) as injector:
-        linkerd = Linkerd(cluster, commands, artifacts, injector, trust, directory)
+    if not cluster.throwaway and cluster.api.find("/api/v1/namespaces/linkerd") is not None:
+        pytest.fail(
+            f"the cluster of {settings.kubeconfig} has a namespace `linkerd`: the tests install a Linkerd of their own "
+            "and remove it again, so name a cluster without one"
+        )
+    had_gateway_api = commands.has_gateway_api()
+    if not had_gateway_api:
+        commands.install_gateway_api()
+    # On a cluster of somebody else's, somebody else may be about to run the real controllers.
+    grace = timedelta(0) if cluster.throwaway else _GRACE
+    with Injector(cluster.access, stand_in=not settings.real_injector, grace=grace) as injector:
+        linkerd = Linkerd(cluster, commands, artifacts, injector, trust, commands.home)
         yield linkerd
         if not cluster.throwaway:
             linkerd.remove()
+            if not had_gateway_api:
+                commands.remove_gateway_api()
 
 
 def _cluster(settings: ClusterTestSettings, binaries: Binaries, paths: pytest.TempPathFactory) -> Iterator[Cluster]:

@@ -28,11 +28,13 @@ from steward.testing.cluster.admission import PROXY_INJECTOR, Admission, Judgeme
 from steward.testing.cluster.follow import Followed
 from steward.testing.cluster.kubeconfig import Kubeconfig
 from steward.testing.cluster.pki import KeyPair
+from steward.testing.cluster.processes import until
 
 _PORT = 443
 _NAMESPACE = "linkerd"
 _COMPONENT = "linkerd.io/control-plane-component"
-_PATIENCE = timedelta(seconds=30)
+_PATIENCE = timedelta(seconds=120)
+_LOOK_AGAIN = timedelta(milliseconds=250)
 # Service of each webhook, and the component whose pods would answer it.
 _WEBHOOKS = {
     PROXY_INJECTOR: "proxy-injector",
@@ -65,7 +67,17 @@ class _Listener:
 class Injector:
     """The double of Linkerd's three webhooks, in a thread of its own. Harmless where real ones answer."""
 
-    def __init__(self, access: Kubeconfig, *, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        access: Kubeconfig,
+        *,
+        stand_in: bool = True,
+        grace: timedelta = timedelta(0),
+        clock: Clock | None = None,
+    ) -> None:
+        """`grace` is how long a real injector may take to appear before this one stands in for it, if at all."""
+        self._stand_in = stand_in
+        self._grace = grace
         self._clock = clock or SystemClock()
         self.reload_delay = timedelta(0)
         """How long after a change of its Secret the new certificate is shown, as a kubelet's delay would do."""
@@ -120,6 +132,9 @@ class Injector:
             return self.real or (listener is not None and listener.pair.certificate.strip() == expected)
 
         self._wait("the certificate of its Secret", shows_it)
+        address = self._addresses.get(PROXY_INJECTOR, "")
+        if self.real and address and ipaddress.ip_address(address).is_loopback:
+            until("the real injector's certificate", lambda: _shown(address) == expected, (), within=_PATIENCE)
 
     @property
     def real(self) -> bool:
@@ -251,7 +266,7 @@ class Injector:
         return address, pair
 
     async def _listen(self, service: str, address: str, pair: KeyPair) -> None:
-        if await _answered_by_another(address):
+        if not self._stand_in or await self._answered_by_another(address):
             self._real.add(service)
             return
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -272,6 +287,20 @@ class Injector:
         self._real.discard(service)
         self._listeners[service] = _Listener(address, runner, context, pair)
 
+    async def _answered_by_another(self, address: str) -> bool:
+        """Whether the webhook has, or must have, somebody else to answer it."""
+        if not ipaddress.ip_address(address).is_loopback:
+            # Only pods of the cluster can be reached there.
+            return True
+        deadline = self._clock.monotonic() + self._grace.total_seconds()
+        while not await _answers(address):
+            if self._clock.monotonic() >= deadline:
+                # One wait is enough: whoever has not come by now does not come for the next webhook either.
+                self._grace = timedelta(0)
+                return False
+            await self._clock.sleep(_LOOK_AGAIN)
+        return True
+
     async def _close(self, service: str) -> None:
         listener = self._listeners.pop(service, None)
         if listener is not None:
@@ -287,17 +316,22 @@ class Injector:
         return answer
 
 
-async def _answered_by_another(address: str) -> bool:
-    """Whether the webhook has, or must have, somebody else to answer it."""
-    if not ipaddress.ip_address(address).is_loopback:
-        # Only pods of the cluster can be reached there.
-        return True
+async def _answers(address: str) -> bool:
+    """Whether somebody listens at the webhook's address."""
     try:
         _, writer = await asyncio.open_connection(address, _PORT)
     except OSError:
         return False
     writer.close()
     return True
+
+
+def _shown(address: str) -> str:
+    """The certificate that is shown at the webhook's address; empty where nobody answers."""
+    try:
+        return ssl.get_server_certificate((address, _PORT), timeout=2).strip()
+    except OSError:
+        return ""
 
 
 def _load(context: ssl.SSLContext, pair: KeyPair) -> None:

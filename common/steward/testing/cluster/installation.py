@@ -48,11 +48,11 @@ class Linkerd:
         """`linkerd install | kubectl apply`, in the two steps of the documentation, and wait for the control plane."""
         linkerd = str(self.artifacts[version].linkerd)
         self._apply_output(linkerd, "install", "--crds")
-        self.commands.kubectl("wait", "--for=condition=Established", "crd", "--selector", _LABEL, "--timeout=30s")
+        self.commands.kubectl("wait", "--for=condition=Established", "crd", "--selector", _LABEL, "--timeout=180s")
         networks = self.directory / "networks.yaml"
         networks.write_text(yaml.safe_dump({"clusterNetworks": _CLUSTER_NETWORKS}))
         self._apply_output(linkerd, "install", "--values", str(networks), *flags)
-        self.commands.kubectl("rollout", "status", "--namespace", NAMESPACE, "deployment", "--timeout=90s")
+        self.commands.kubectl("rollout", "status", "--namespace", NAMESPACE, "deployment", "--timeout=180s")
         self.until_injecting()
 
     def values_file(self, values: JsonObject | None = None) -> Path:
@@ -83,7 +83,7 @@ class Linkerd:
         kubectl = self.commands.kubectl
         # The webhooks first: nothing that follows should have to ask them.
         kubectl("delete", _CLUSTER_SCOPED, "--selector", _LABEL, "--ignore-not-found", "--wait=false")
-        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=120s")
+        kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--wait=true", "--timeout=180s")
         self._until_definitions_are_gone()
 
     def _until_definitions_are_gone(self) -> None:

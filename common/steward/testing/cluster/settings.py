@@ -20,6 +20,8 @@ class ClusterTestSettings:
     """Linkerd's own CLI and charts (`STEWARD_LINKERD_ARTIFACTS`), one folder a version."""
     shared: Path
     """Recordings and rendered manifests (`STEWARD_SHARED`); may be absent."""
+    real_injector: bool
+    """A real injector will answer (`STEWARD_TEST_INJECTOR=real`): never stand in for it, wait for it."""
     ci: bool
     """Under `CI=true` a missing prerequisite fails the tests instead of skipping them."""
     environment: Mapping[str, str]
@@ -36,6 +38,7 @@ class ClusterTestSettings:
             kubeconfig=_path(given.get("KUBECONFIG")),
             artifacts=_path(given.get("STEWARD_LINKERD_ARTIFACTS")),
             shared=_path(given.get("STEWARD_SHARED")) or _REPOSITORY.parent / "shared",
+            real_injector=given.get("STEWARD_TEST_INJECTOR", "") == "real",
             ci=given.get("CI", "").lower() in ("1", "true", "yes"),
             environment=given,
         )

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import partial
+from secrets import token_hex
 
 from steward.jsonvalue import JsonObject, rows, table, text, texts, whole
 from steward.testing.cluster.api import Api
@@ -16,7 +17,7 @@ NOT_MESHED = {"linkerd.io/inject": "disabled"}
 PINNED = "config.linkerd.io/proxy-version"
 
 _IMAGE = "registry.k8s.io/pause:3.10"
-_WAIT = timedelta(seconds=90)
+_WAIT = timedelta(seconds=180)
 
 
 class Kind(StrEnum):
@@ -48,6 +49,11 @@ _PLURALS = {
     Kind.POD: "api/v1/namespaces/{}/pods",
 }
 ROLLING = (Kind.DEPLOYMENT, Kind.STATEFUL_SET, Kind.DAEMON_SET)
+
+
+def unique(name: str) -> str:
+    """`name` with a suffix that no other test has had, nor an earlier run whose namespaces are still going."""
+    return f"{name}-{token_hex(3)}"
 
 
 @dataclass(frozen=True, slots=True)
