@@ -11,6 +11,7 @@ SERVICES = ("version-watcher", "upgrader", "nats")
 
 
 def definition_problem(definitions: Sequence[Definition]) -> Problem | None:
+    """A definition that is missing, not established, or of another version."""
     missing = [each.name for each in definitions if not each.installed]
     if missing:
         return Problem(f"{named(missing)}: not installed; {INSTALL}")
@@ -28,6 +29,7 @@ def definition_problem(definitions: Sequence[Definition]) -> Problem | None:
 
 
 def namespace_problem(namespaces: Sequence[str]) -> Problem | None:
+    """No namespace of the extension, or more than one."""
     if not namespaces:
         return Problem(f"no namespace is labelled linkerd.io/extension=steward; {INSTALL}")
     if len(namespaces) > 1:
@@ -37,6 +39,7 @@ def namespace_problem(namespaces: Sequence[str]) -> Problem | None:
 
 
 def workload_problem(workloads: Sequence[Workload], leader: str) -> Problem | None:
+    """A service that is missing, not ready, or scaled to zero."""
     if not workloads and leader:
         says = f"they run outside the cluster, where they cannot be looked at: {leader} holds upgrader's Lease"
         return Problem(says, Result.WARNING)
@@ -55,6 +58,7 @@ def workload_problem(workloads: Sequence[Workload], leader: str) -> Problem | No
 
 
 def stream_problem(nats: NatsFact) -> Problem | None:
+    """A stream that nobody made yet."""
     if not nats.missing:
         return None
     return Problem(f"{named(nats.missing)}: missing; the services make them when they start", Result.WARNING)

@@ -18,6 +18,7 @@ _FEW = 5
 
 
 def freshness_problem(catalogs: Sequence[ReleaseCatalog], now: datetime) -> Problem | None:
+    """A catalog that nobody writes, or whose sources do not answer."""
     if not any(catalog.status for catalog in catalogs):
         return Problem("there is no ReleaseCatalog with a status; is version-watcher running?")
     stale = _false(catalogs, "Fresh")
@@ -35,6 +36,7 @@ def freshness_problem(catalogs: Sequence[ReleaseCatalog], now: datetime) -> Prob
 
 
 def advice_problem(catalogs: Sequence[ReleaseCatalog]) -> Problem | None:
+    """A running release that is not recommended."""
     for catalog in catalogs:
         mesh = catalog.status.mesh if catalog.status else None
         for release in catalog.status.releases if catalog.status and mesh else ():
@@ -46,6 +48,7 @@ def advice_problem(catalogs: Sequence[ReleaseCatalog]) -> Problem | None:
 
 
 def drift_problem(catalogs: Sequence[ReleaseCatalog]) -> Problem | None:
+    """A mesh that differs from its own configuration."""
     drifted = _false(catalogs, "MeshAsExpected")
     if drifted is not None:
         return Problem(f"{drifted.reason}: {drifted.message}", Result.WARNING)
@@ -56,6 +59,7 @@ def drift_problem(catalogs: Sequence[ReleaseCatalog]) -> Problem | None:
 
 
 def plan_problem(plans: Sequence[UpgradePlan]) -> Problem | None:
+    """A plan that upgrader cannot use."""
     if not plans:
         return Problem(f"there is no UpgradePlan, so nothing can be upgraded; {INSTALL}", Result.WARNING)
     said = []
@@ -67,6 +71,7 @@ def plan_problem(plans: Sequence[UpgradePlan]) -> Problem | None:
 
 
 def run_problem(runs: Sequence[UpgradeRun], now: datetime) -> Problem | None:
+    """A run that does not go on, or the last one that failed."""
     for run in runs:
         if not is_over(run):
             problem = _held_up(run, now)
