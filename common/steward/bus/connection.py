@@ -136,6 +136,18 @@ class Connection:
         if self._client.is_closed:
             raise self._closed()
 
+    def check_permitted(self, subject: str) -> None:
+        """Raise `BusRefused` where the server said that we may not use `subject`; it says so on its own, and once."""
+        inbox, wanted = self.settings.inbox_prefix.lower(), subject.lower()
+        for denial in self._denials:
+            if f'"{wanted}' in denial:
+                raise BusRefused(f"the user may not use {subject} ({denial}): add it to the user's permissions in NATS")
+            if "subscription" in denial and f'"{inbox}.' in denial:
+                raise BusRefused(
+                    f"the user may not hear answers ({denial}): allow it to subscribe to "
+                    f"{self.settings.inbox_prefix}.>, or set inbox_prefix to a prefix that it may subscribe to"
+                )
+
     async def send(
         self, subject: str, payload: bytes = b"", *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
@@ -160,7 +172,7 @@ class Connection:
             raise self._closed() from None
         except nats.errors.TimeoutError:
             # A denied request looks like silence; the reason came on its own.
-            self._raise_denial(subject)
+            self.check_permitted(subject)
             raise
         if _cancellations() > before:
             raise asyncio.CancelledError
@@ -197,7 +209,7 @@ class Connection:
             await self.flush()
         except nats.errors.ConnectionClosedError:
             raise self._closed() from None
-        self._raise_denial(subject)
+        self.check_permitted(subject)
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
@@ -313,17 +325,6 @@ class Connection:
         if error is not None and "authorization" in str(error).lower():
             return BusRefused(f"{where} does not let us in ({error}): check the user, token, credentials or seed")
         return BusUnreachable(f"no NATS server at {where} within {seconds:g} s ({error or 'no answer'}): check servers")
-
-    def _raise_denial(self, subject: str) -> None:
-        inbox, wanted = self.settings.inbox_prefix.lower(), subject.lower()
-        for denial in self._denials:
-            if f'"{wanted}"' in denial:
-                raise BusRefused(f"the user may not use {subject} ({denial}): add it to the user's permissions in NATS")
-            if "subscription" in denial and f'"{inbox}.' in denial:
-                raise BusRefused(
-                    f"the user may not hear answers ({denial}): allow it to subscribe to "
-                    f"{self.settings.inbox_prefix}.>, or set inbox_prefix to a prefix that it may subscribe to"
-                )
 
     async def _on_error(self, error: Exception) -> None:
         self._last_error = error

@@ -62,6 +62,7 @@ class Pulling:
         self._clock = connection.clock
         self._stream, self._consumer = path
         self._next = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        self._answers = f"$JS.ACK.{self._stream}.{self._consumer}."
         self._take = take
         self._load = load
         self._pace = pace
@@ -103,6 +104,8 @@ class Pulling:
         while True:
             await self._clock.sleep(_TICK)
             self._connection.check_open()
+            for subject in (self._next, self._answers):
+                self._connection.check_permitted(subject)
             if self._fatal is not None:
                 raise self._fatal
             if self._is_silent():

@@ -7,7 +7,7 @@ or a reconnect means that something was lost on the way, so the reader begins an
 import asyncio
 import logging
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -85,15 +85,16 @@ async def stored_messages(
         config: JsonObject = {"filter_subjects": [subject_filter], "headers_only": headers_only, **begin}
         try:
             reader, pending = await _create(connection, stream, config)
-            if not follow and not pending:
-                return
-            async with aclosing(_read(connection, stream, reader)) as messages:
-                async for message in messages:
-                    progress = connection.clock.monotonic()
-                    begin = {"deliver_policy": "by_start_sequence", "opt_start_seq": message.sequence + 1}
-                    yield message
-                    if not follow and not message.pending:
-                        return
+            async with _deleted_afterwards(connection, stream, reader):
+                if not follow and not pending:
+                    return
+                async with aclosing(_read(connection, stream, reader)) as messages:
+                    async for message in messages:
+                        progress = connection.clock.monotonic()
+                        begin = {"deliver_policy": "by_start_sequence", "opt_start_seq": message.sequence + 1}
+                        yield message
+                        if not follow and not message.pending:
+                            return
         except (BusUnreachable, BusUnsuitable, ApiError) as error:
             if not _may_pass(error) or (not follow and connection.clock.monotonic() - progress > patience):
                 raise
@@ -122,8 +123,16 @@ async def _read(connection: Connection, stream: str, reader: str) -> AsyncGenera
         finally:
             watching.cancel()
             await asyncio.wait([watching])
-            if connection.connected:
-                await connection.send(f"$JS.API.CONSUMER.DELETE.{stream}.{reader}")
+
+
+@asynccontextmanager
+async def _deleted_afterwards(connection: Connection, stream: str, reader: str) -> AsyncGenerator[None, None]:
+    """The server forgets a reader by itself after a while, and has only so many places for them."""
+    try:
+        yield
+    finally:
+        if connection.connected:
+            await connection.send(f"$JS.API.CONSUMER.DELETE.{stream}.{reader}")
 
 
 async def _next(arrived: asyncio.Queue[Msg], watching: asyncio.Task[None]) -> Msg | None:
