@@ -3,7 +3,7 @@
 import pytest
 import yaml
 
-from steward.cli.connection import NATS_SECRET, NATS_USERS
+from steward.cli.connection import NATS_ROUTES, NATS_SECRET, NATS_USERS
 from steward.cli.explain import Refusal
 from steward.cli.manifests import Overlay, is_custom, is_definition, objects, service_image, with_image, written
 from steward.jsonvalue import JsonObject, rows, table, text, texts
@@ -42,8 +42,9 @@ async def test_an_overlay_is_printed_whole(cli: Command, cluster: StewardCluster
     secret = _secret(answer.out)
     assert secret is not None
     passwords = texts(secret, "stringData")
-    assert set(passwords) == set(NATS_USERS)
-    assert len(set(passwords.values())) == len(NATS_USERS)
+    assert set(passwords) == {*NATS_USERS, NATS_ROUTES}
+    assert len(set(passwords.values())) == len(passwords)
+    assert all(password[0].isalpha() for password in passwords.values()), "nats-server reads -… as a number"
     assert all(len(password) >= 43 for password in passwords.values())
     assert "linkerd.io/control-plane-ns" not in answer.out
     assert cluster.fake.url not in answer.out
@@ -61,6 +62,20 @@ async def test_passwords_that_are_in_use_stay(cli: Command, cluster: StewardClus
     await cluster.kube.create(SECRETS, secret)
     assert _secret((await cli("install")).out) is None
     assert _secret((await cli("install", "--new-passwords")).out) is not None
+
+
+async def test_the_passwords_alone_are_printed_for_who_applies_an_overlay_with_kubectl(
+    cli: Command, cluster: StewardCluster
+) -> None:
+    answer = await cli("install", "--passwords")
+    assert _kinds(answer.out) == ["Secret"]
+    await cluster.kube.create(NAMESPACES, {"metadata": {"name": "linkerd-steward"}})
+    secret: JsonObject = {"metadata": {"name": NATS_SECRET, "namespace": "linkerd-steward"}}
+    await cluster.kube.create(SECRETS, secret)
+    again = await cli("install", "--passwords")
+    assert (again.code, again.out) == (0, "")
+    assert "exists and stays as it is" in again.err
+    assert (await cli("install", "--crds", "--passwords")).code == 2
 
 
 async def test_without_a_cluster_new_passwords_are_made_and_that_is_said(cli: Command) -> None:
