@@ -21,9 +21,10 @@ from steward.clock import SystemClock
 from steward.events import Envelope, Event, UpgradeEvent, UpgradeFinished
 from steward.jsonvalue import JsonObject, text, texts
 from steward.kube.client import Kube
+from steward.kube.errors import ServerUnavailable
 from steward.kube.resources import DAEMON_SETS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, UPGRADE_RUNS
 from steward.linkerd import marks
-from steward.resources.upgrade_run import UpgradeRun
+from steward.resources.upgrade_run import UpgradeRun, UpgradeRunStatus
 from steward.testing.cluster.installation import Linkerd
 from steward.testing.cluster.workloads import Fate, Fleet, Kind, Workload, proxy_version
 from steward.testing.linkerd.feed import ReleaseFeed
@@ -134,6 +135,30 @@ class Journey:
                 self.must_live()
                 await SystemClock().sleep(_POLL)
         raise AssertionError(what)
+
+    async def until_status(self, what: str, *, step: str) -> None:
+        """Wait until the run is at a step."""
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            while (await self._status(what)).step != step:
+                self.must_live()
+                await SystemClock().sleep(_POLL)
+
+    async def until_verified(self, workloads: int) -> None:
+        """Wait until so many workloads are proven."""
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            while True:
+                status = await self._status(f"{workloads} workloads are verified")
+                if status.workloads is not None and status.workloads.verified >= workloads:
+                    return
+                self.must_live()
+                await SystemClock().sleep(_POLL)
+
+    async def _status(self, what: str) -> UpgradeRunStatus:
+        try:
+            status = (await self.run()).status
+        except ServerUnavailable:
+            status = None
+        return status if status is not None else UpgradeRunStatus(step=f"unknown, waiting until {what}")
 
     def must_live(self) -> None:
         """Fail with the log of a service that ended by itself."""
