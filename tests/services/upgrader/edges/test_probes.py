@@ -72,12 +72,19 @@ async def test_no_namespace_is_no_probe(world: World) -> None:
     assert (await world.injections()).probes == ()
 
 
-@pytest.mark.parametrize("fault", list(InjectorFault))
+@pytest.mark.parametrize("fault", [InjectorFault.DOWN, InjectorFault.BAD_CERTIFICATE])
 async def test_an_injector_that_fails_open_leaves_pods_without_a_proxy(world: World, fault: InjectorFault) -> None:
     world.mesh.faults.injector = fault
     (probe,) = (await world.injections("shop")).probes
     assert (probe.admitted, probe.proxy) == (True, False)
     assert "gave it no proxy" in probe.message
+
+
+async def test_another_trust_bundle_is_seen(world: World) -> None:
+    world.mesh.faults.injector = InjectorFault.FOREIGN_BUNDLE
+    seen = await world.injections("shop")
+    assert seen.probes[0].proxy
+    assert seen.probes[0].trust != seen.expected_trust
 
 
 async def test_a_namespace_that_fixed_its_own_version_proves_nothing(world: World) -> None:
