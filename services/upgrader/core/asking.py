@@ -68,13 +68,14 @@ _GUARDS = {StepType.UPGRADE_CONTROL_PLANE: SKEW_GUARD, StepType.RESTART_WORKLOAD
 
 
 def baseline_gates(run: UpgradeRun, plan: UpgradePlanSpec) -> tuple[GateTemplate, ...]:
-    """Every gate that some step will ask, each once."""
+    """Every gate that some step will ask, each once; a guard only where the plan asks nothing of its type."""
     found: dict[str, GateTemplate] = {}
     for step in plan.steps:
         if concerns(run, step):
             for moment in (Moment.BEFORE, Moment.AFTER):
                 found.update({gate.name: gate for gate in gates_at(plan, step, moment)})
-    return tuple(found.values())
+    asked = {gate.type for gate in found.values() if gate not in _GUARDS.values()}
+    return tuple(gate for gate in found.values() if gate not in _GUARDS.values() or gate.type not in asked)
 
 
 def baseline_of(steps: Iterable[StepStatus], gate: str) -> Evidence | None:

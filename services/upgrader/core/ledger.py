@@ -224,9 +224,10 @@ def _revived(step: StepStatus, now: datetime) -> StepStatus:
 
 
 def _closed(step: StepStatus, said: Said, now: datetime) -> StepStatus:
+    """A step of a run that ends early: what was under way did not get there, what had not begun never will."""
     if step.state in DONE or step.state in GIVEN_UP:
         return step
-    state = StepState.FAILED if step.attempt else StepState.SKIPPED
+    state = StepState.FAILED if step.state in UNDER_WAY else StepState.BLOCKED
     return step.model_copy(
         update={"state": state, "reason": said.reason, "message": said.clipped, "finished_at": now, "retry_after": None}
     )

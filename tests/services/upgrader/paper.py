@@ -210,10 +210,10 @@ class PaperCluster:
 
     def act(self, order: Order) -> Outcome:
         """Do what a step is for."""
-        self.deeds[order.operation_id] += 1
         outcome = self.outcomes.pop(order.step_type, None)
         if outcome is not None:
             return outcome
+        self.deeds[order.operation_id] += 1
         self.stamps[order.step] = order.operation_id
         match order.step_type:
             case StepType.APPLY_CRDS:

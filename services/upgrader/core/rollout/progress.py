@@ -213,7 +213,8 @@ def _failure(count: _Count, wave: Wave) -> Said | None:
         return None
     named = "; ".join(f"{ref}: {standing.message}" for ref, standing in failures[:5])
     more = f"; and {len(failures) - 5} more" if len(failures) > 5 else ""
-    message = f"{len(failures)} workloads failed and {wave.failure_threshold} may: {named}{more}"
+    plural = "s" if len(failures) > 1 else ""
+    message = f"{len(failures)} workload{plural} failed, and {wave.failure_threshold or 'none'} may: {named}{more}"
     return Said(failures[0][1].reason, message)
 
 

@@ -26,7 +26,7 @@ class Standing:
     wake: datetime | None = None
     """When it may stand elsewhere though nothing is seen to change."""
     timed: bool = False
-    """Its time runs: where nobody noted since when, it begins to run now."""
+    """Its time runs, or has run out: where nobody noted since when, it begins to run now."""
     ready_to_go: bool = False
     """It may be restarted as soon as there is room."""
 
@@ -59,7 +59,13 @@ class Terms:
     mode: SelectionMode
     kinds: frozenset[str]
     deadline: timedelta
+    counted_from: datetime
+    """No clock begins before the present attempt, or before a person let the run go on."""
     memory: Memory
+
+    def since(self, ref: WorkloadRef) -> datetime:
+        """Since when it is waited for a workload."""
+        return max(self.memory.noticed.get(ref, self.now), self.counted_from)
 
 
 CONTESTED = "Contested"
@@ -189,12 +195,12 @@ def _refused(refused: Refused) -> Standing:
 def _unready_before(workload: WorkloadFacts, terms: Terms) -> Standing:
     """Not healthy before anybody touched it: waited for, and then left alone, so that nobody is blamed for it."""
     ready, desired = workload.replicas.ready, workload.replicas.desired
-    end = terms.memory.noticed.get(workload.ref, terms.now) + terms.deadline
+    end = terms.since(workload.ref) + terms.deadline
     if terms.now < end:
         message = f"{ready} of {desired} pods are ready: waits for the others"
         return Standing(WorkloadState.PENDING, "NotReady", message, wake=end, timed=True)
     message = f"only {ready} of {desired} pods are ready: mend it, or restart it by a run with purpose RestartOnly"
-    return Standing(WorkloadState.HELD, "NotReady", message)
+    return Standing(WorkloadState.HELD, "NotReady", message, timed=True)
 
 
 def _after(workload: WorkloadFacts, alive: list[PodFacts], terms: Terms) -> Standing:
@@ -211,14 +217,14 @@ def _after(workload: WorkloadFacts, alive: list[PodFacts], terms: Terms) -> Stan
     blocked = _without_effect(workload)
     if blocked is not None:
         return blocked
-    since = terms.memory.noticed.get(workload.ref) or terms.memory.restarted.get(workload.ref) or terms.now
-    if terms.now < since + terms.deadline:
+    end = terms.since(workload.ref) + terms.deadline
+    if terms.now < end:
         message = f"{proven} of {max(workload.replicas.desired, len(alive))} pods are proven"
-        return Standing(WorkloadState.RESTARTING, "Restarting", message, wake=since + terms.deadline, timed=True)
+        return Standing(WorkloadState.RESTARTING, "Restarting", message, wake=end, timed=True)
     if not fresh and alive:
         message = f"no pod was replaced within {terms.deadline}: is its controller running?"
-        return Standing(WorkloadState.NO_EFFECT, "NothingReplaced", message)
-    return Standing(WorkloadState.FAILED, "DeadlineExceeded", _late(workload, alive, proven, terms))
+        return Standing(WorkloadState.NO_EFFECT, "NothingReplaced", message, timed=True)
+    return Standing(WorkloadState.FAILED, "DeadlineExceeded", _late(workload, alive, proven, terms), timed=True)
 
 
 def _versions(pod: PodFacts, terms: Terms) -> str:

@@ -1,6 +1,6 @@
 """The rollout of one run: what its snapshot asks for, against the mesh as it is."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.upgrader.core.journal import Said
 from services.upgrader.core.ledger import status_of
@@ -11,6 +11,7 @@ from services.upgrader.core.rollout.proof import Prover, Target
 from services.upgrader.core.rollout.standing import Memory, Terms
 from services.upgrader.core.rollout.wishes import NamespaceWishes, concerned
 from services.upgrader.core.steps import Rollout
+from steward.events.upgrades import UpgradeResumed, UpgradeStepStarted
 from steward.linkerd.control_plane import ControlPlane
 from steward.linkerd.drifts import same_version
 from steward.linkerd.inventory import Inventory
@@ -78,8 +79,19 @@ def _terms(run: UpgradeRun, snapshot: Snapshot, inventory: Inventory, target: Ta
         mode=policy.selection.mode,
         kinds=frozenset(policy.selection.kinds),
         deadline=timedelta(seconds=policy.default_wave.workload_deadline_seconds),
+        counted_from=_counted_from(run, inventory.taken_at),
         memory=memory,
     )
+
+
+def _counted_from(run: UpgradeRun, now: datetime) -> datetime:
+    """When the attempt that restarts workloads began, or was let go on after a pause."""
+    began = [
+        each.time
+        for each in status_of(run).transitions
+        if each.event in (UpgradeResumed.name, UpgradeStepStarted.name) and each.time <= now
+    ]
+    return max(began, default=now)
 
 
 def namespaces_to_try(inventory: Inventory, mode: SelectionMode, most: int) -> tuple[str, ...]:
