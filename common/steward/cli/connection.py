@@ -32,6 +32,7 @@ NATS_SECRET = "steward-nats-users"
 NATS_USER = "cli"
 NATS_SUBSCRIBER = "subscriber"
 NATS_USERS = ("version-watcher", "upgrader", "cli", "subscriber")
+NATS_ROUTES = "routes"
 _SERVERS = "STEWARD_BUS__SERVERS"
 _PATIENCE = "STEWARD_BUS__CONNECT_TIMEOUT"
 _CONNECT_WITHIN = "PT8S"

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from steward.cli.connection import NATS_SECRET, NATS_USERS, cluster, steward_namespace
+from steward.cli.connection import NATS_ROUTES, NATS_SECRET, NATS_USERS, cluster, steward_namespace
 from steward.cli.exit_codes import ExitCode
 from steward.cli.explain import Refusal
 from steward.cli.manifests import Overlay, is_custom, is_definition, objects, read, service_image, with_image, written
@@ -16,6 +16,8 @@ from steward.jsonvalue import JsonObject, text
 from steward.kube.client import Kube
 from steward.kube.errors import KubeError, NotFound
 from steward.kube.resources import (
+    ADMISSION_POLICIES,
+    ADMISSION_POLICY_BINDINGS,
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     CRDS,
@@ -32,6 +34,14 @@ from steward.kube.resources import (
 )
 
 OURS = "app.kubernetes.io/part-of=linkerd-steward"
+_OUTSIDE = (
+    ADMISSION_POLICY_BINDINGS,
+    ADMISSION_POLICIES,
+    CLUSTER_ROLES,
+    CLUSTER_ROLE_BINDINGS,
+    ROLES,
+    ROLE_BINDINGS,
+)
 _DATA = (RELEASE_CATALOGS, UPGRADE_PLANS, UPGRADE_POLICIES, UPGRADE_RUNS)
 _PASSWORD_BYTES = 32
 
@@ -47,6 +57,9 @@ async def install(
     ] = "",
     *,
     crds: Annotated[bool, typer.Option("--crds", help="Print the custom resource definitions only.")] = False,
+    passwords: Annotated[
+        bool, typer.Option("--passwords", help="Print only the Secret with NATS passwords, for kubectl apply -k.")
+    ] = False,
     new_passwords: Annotated[
         bool, typer.Option("--new-passwords", help="Make new NATS passwords even where the cluster has some.")
     ] = False,
@@ -57,16 +70,23 @@ async def install(
 
     Example: linkerd steward install --overlay production | kubectl apply --server-side -f -
     """
+    if crds and passwords:
+        raise Refusal("--crds and --passwords each print one thing only", "give one of them", ExitCode.USAGE)
     parts = objects(read(overlay))
     if crds:
         write(written([part for part in parts if is_definition(part)]))
         return ExitCode.OK
+    namespace = next(text(part, "metadata", "name") for part in parts if text(part, "kind") == "Namespace")
+    secret = [_passwords(namespace)] if new_passwords or not await _has_passwords(session, namespace) else []
+    if passwords:
+        if not secret:
+            note(f"Secret {namespace}/{NATS_SECRET} exists and stays as it is; --new-passwords makes another")
+        write(written(secret) if secret else "")
+        return ExitCode.OK
     if image:
         old = service_image(parts)
         parts = [with_image(part, old, image) for part in parts]
-    namespace = next(text(part, "metadata", "name") for part in parts if text(part, "kind") == "Namespace")
-    if new_passwords or not await _has_passwords(session, namespace):
-        parts = [*(part for part in parts if not _is_password_secret(part)), _passwords(namespace)]
+    parts += secret
     # kubectl maps every kind before it creates anything: objects of our own kinds go last, behind their definitions.
     write(written([*(part for part in parts if not is_custom(part)), *(part for part in parts if is_custom(part))]))
     return ExitCode.OK
@@ -110,10 +130,6 @@ async def _has_passwords(session: Session, namespace: str) -> bool:
         return False
 
 
-def _is_password_secret(part: JsonObject) -> bool:
-    return text(part, "kind") == "Secret" and text(part, "metadata", "name") == NATS_SECRET
-
-
 def _passwords(namespace: str) -> JsonObject:
     return {
         "apiVersion": "v1",
@@ -124,21 +140,35 @@ def _passwords(namespace: str) -> JsonObject:
             "labels": {"app.kubernetes.io/part-of": "linkerd-steward"},
         },
         "type": "Opaque",
-        "stringData": {user: secrets.token_urlsafe(_PASSWORD_BYTES) for user in NATS_USERS},
+        "stringData": {name: _password() for name in (*NATS_USERS, NATS_ROUTES)},
     }
+
+
+def _password() -> str:
+    """It begins with a letter: nats-server reads `-…` in a variable as a number, and refuses its configuration."""
+    return f"p{secrets.token_urlsafe(_PASSWORD_BYTES)}"
 
 
 async def _installed(kube: Kube) -> list[JsonObject]:
     """Everything of ours that is not inside our namespace, and the namespace itself at the end."""
     namespace = await steward_namespace(kube)
     found: list[JsonObject] = []
-    for resource in (CLUSTER_ROLES, CLUSTER_ROLE_BINDINGS, ROLES, ROLE_BINDINGS):
-        listing = await kube.list(resource, labels=OURS)
+    for resource in _OUTSIDE:
         found += [
-            _reference(resource, item) for item in listing.items if text(item, "metadata", "namespace") != namespace
+            _reference(resource, item)
+            for item in await _labelled(kube, resource)
+            if text(item, "metadata", "namespace") != namespace
         ]
     home = await kube.find(NAMESPACES, namespace)
     return [*found, _reference(NAMESPACES, home)] if home is not None else found
+
+
+async def _labelled(kube: Kube, resource: Resource) -> list[JsonObject]:
+    try:
+        return list((await kube.list(resource, labels=OURS)).items)
+    except NotFound:
+        # Admission policies are younger than the oldest Kubernetes that Linkerd runs on.
+        return []
 
 
 async def _definitions(kube: Kube) -> list[JsonObject]:
