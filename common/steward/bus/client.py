@@ -113,10 +113,8 @@ class Bus:
 
     async def close(self, deadline: timedelta | None = None) -> None:
         """Stop pulling, let handlers finish within `deadline`, flush, close. Never `drain`, which hangs."""
-        patience = deadline or self._connection.settings.drain_deadline
-        stopping = [asyncio.create_task(each.stop()) for each in self._consumptions]
-        if stopping:
-            await asyncio.wait(stopping, timeout=patience.total_seconds())
-            for each in stopping:
-                each.cancel()
+        patience = deadline if deadline is not None else self._connection.settings.drain_deadline
+        async with asyncio.TaskGroup() as stopping:
+            for consumption in self._consumptions:
+                stopping.create_task(consumption.stop(patience))
         await self._connection.close()

@@ -44,6 +44,8 @@ CRASH_ALLOWANCE = 10
 _FIRST_RETRY_S = 1.0
 _LONGEST_RETRY_S = 300.0
 _TICK = timedelta(milliseconds=500)
+# For a handler that does not end when it is cancelled.
+_LAST_WORDS = timedelta(seconds=2)
 
 
 def retry_delay(attempt: int) -> timedelta:
@@ -84,6 +86,7 @@ class Consumption:
             load=lambda: self._lanes.load,
             pace=pace or Pace(prefetch=max(256, 4 * concurrency)),
         )
+        self._deadline = connection.settings.drain_deadline
         self._stop = asyncio.Event()
         self._stopped = asyncio.Event()
 
@@ -104,8 +107,9 @@ class Consumption:
                 self._lanes.cancel()
                 self._stopped.set()
 
-    async def stop(self) -> None:
-        """End `run` in good order and wait for it."""
+    async def stop(self, deadline: timedelta) -> None:
+        """End `run` in good order, and wait for it; handlers that run have until `deadline`."""
+        self._deadline = deadline
         self._stop.set()
         await self._stopped.wait()
 
@@ -129,13 +133,16 @@ class Consumption:
         self._draining = True
         for held in self._lanes.close():
             await self._give_back(held)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(self._connection.settings.drain_deadline.total_seconds()):
-                await self._lanes.wait()
+        await self._wait_for_handlers(self._deadline)
         self._lanes.cancel()
-        await self._lanes.wait()
+        await self._wait_for_handlers(_LAST_WORDS)
         for held in list(self._held.values()):
             await self._give_back(held)
+
+    async def _wait_for_handlers(self, patience: timedelta) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()):
+                await self._lanes.wait()
 
     async def _give_back(self, held: Held) -> None:
         """Unanswered: let somebody else have it at once."""

@@ -102,7 +102,11 @@ class Pulling:
         """Watch over the requests until the consumer or the connection is gone for good, then raise why."""
         await self.refill()
         while True:
+            before = self._clock.monotonic()
             await self._clock.sleep(_TICK)
+            if self._clock.monotonic() - before > 5 * _TICK.total_seconds():
+                # We were the ones who heard nothing: the loop was blocked, and what came meanwhile is still unread.
+                self._heard = self._clock.monotonic()
             self._connection.check_open()
             for subject in (self._next, self._answers):
                 self._connection.check_permitted(subject)

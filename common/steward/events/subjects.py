@@ -12,6 +12,7 @@ from steward.events.base import Event
 
 ROOT = "steward.v1"
 CLUSTER = re.compile(r"^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$")
+_CLEAN = re.compile(r"^[A-Za-z0-9-]+$")
 _ESCAPED = re.compile(r"_([0-9a-f]{2})")
 
 
@@ -22,6 +23,8 @@ def is_cluster_name(name: str) -> bool:
 
 def token(part: str) -> str:
     """`part` as exactly one subject token."""
+    if _CLEAN.fullmatch(part):
+        return part
     if not part:
         return "_"
     return "".join(
