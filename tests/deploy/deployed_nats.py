@@ -1,4 +1,4 @@
-"""nats-server with the very configuration that deploy/ puts into the cluster; only ports and folders are this test's."""
+"""nats-server with the very configuration that deploy/ puts into the cluster; ports and folders are this test's own."""
 
 import asyncio
 import json
@@ -117,9 +117,9 @@ async def _running(config: Path, environment: dict[str, str], log: Path, *flags:
         )
     try:
         async with asyncio.timeout(_START):
-            while b"Server is ready" not in log.read_bytes():
+            while "Server is ready" not in await asyncio.to_thread(log.read_text):
                 if process.returncode is not None:
-                    raise AssertionError(f"nats-server refused the configuration:\n{log.read_text()}")
+                    raise AssertionError(f"nats-server refused the configuration: {log} says why")
                 await asyncio.sleep(0.01)  # noqa: TID251 - its log has no events
         yield
     finally:
