@@ -1,6 +1,7 @@
 """The first journey on a real API server: both services as processes of their own, as they run in a pod."""
 
 import asyncio
+import json
 import os
 import signal
 import sys
@@ -19,10 +20,18 @@ from steward.bus.settings import BusSettings
 from steward.bus.streams import Start
 from steward.clock import SystemClock
 from steward.events import Envelope, Event, UpgradeEvent, UpgradeFinished
-from steward.jsonvalue import JsonObject, text, texts
+from steward.jsonvalue import JsonObject, dig, text, texts
 from steward.kube.client import Kube
 from steward.kube.errors import ServerUnavailable
-from steward.kube.resources import DAEMON_SETS, DEPLOYMENTS, REPLICA_SETS, STATEFUL_SETS, UPGRADE_RUNS
+from steward.kube.resources import (
+    DAEMON_SETS,
+    DEPLOYMENTS,
+    RELEASE_CATALOGS,
+    REPLICA_SETS,
+    STATEFUL_SETS,
+    UPGRADE_POLICIES,
+    UPGRADE_RUNS,
+)
 from steward.linkerd import marks
 from steward.resources.upgrade_run import UpgradeRun, UpgradeRunStatus
 from steward.testing.cluster.installation import Linkerd
@@ -31,7 +40,7 @@ from steward.testing.linkerd.feed import ReleaseFeed
 from steward.testing.nats import NatsServer
 
 CLUSTER = "testing"
-PATIENCE = timedelta(minutes=4)
+PATIENCE = timedelta(minutes=5)
 RECOMMENDED = "This release is recommended for all users."
 _OF_KIND = {Kind.DEPLOYMENT: DEPLOYMENTS, Kind.STATEFUL_SET: STATEFUL_SETS, Kind.DAEMON_SET: DAEMON_SETS}
 _POLL = timedelta(milliseconds=100)
@@ -117,13 +126,24 @@ class Journey:
 
     async def finished(self) -> UpgradeFinished:
         """Wait for the end of the first run; a service that died meanwhile is an error with its log."""
-        async with asyncio.timeout(PATIENCE.total_seconds()):
-            while True:
-                for each in await self.events() if self.nats.running else []:
-                    if isinstance(each.data, UpgradeFinished):
-                        return each.data
-                self.must_live()
-                await SystemClock().sleep(_POLL)
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                while True:
+                    for each in await self.events() if self.nats.running else []:
+                        if isinstance(each.data, UpgradeFinished):
+                            return each.data
+                    self.must_live()
+                    await SystemClock().sleep(_POLL)
+        except TimeoutError:
+            raise AssertionError(await self._where()) from None
+
+    async def _where(self) -> str:
+        """How far everything is, for whoever has to find out why it is not further."""
+        runs = (await self.kube.list(UPGRADE_RUNS)).items
+        policies = (await self.kube.list(UPGRADE_POLICIES)).items
+        catalogs = (await self.kube.list(RELEASE_CATALOGS)).items
+        seen = [dig(each, "status") for each in (*runs, *policies, *catalogs)]
+        return f"not finished in {PATIENCE}: {json.dumps(seen, indent=1)[:12000]}"
 
     async def until(self, what: str, event: str, **members: str) -> Envelope[Event]:
         """Wait for an event that has these members."""

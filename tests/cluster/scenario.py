@@ -5,15 +5,14 @@ import asyncio
 from steward.events import RunOutcome, UpgradeEvent
 from steward.resources.upgrade_run import Phase
 from steward.testing.cluster.workloads import Fate, mixed_fleet, unique
-from steward.testing.linkerd.feed import ReleaseFeed
 from tests.cluster.journey import RECOMMENDED, Journey
 
 
-def offer(feed: ReleaseFeed, old: str, new: str | None = None) -> None:
-    """Let the feed know `old`, and `new` as its head."""
-    feed.publish(old, notes=RECOMMENDED)
-    if new is not None:
-        feed.publish(new, notes=RECOMMENDED)
+def offer(stage: Journey, old: str, new: str | None = None) -> None:
+    """Let the feed know `old`, and `new` as its head; the CLIs are those that the artifacts hold."""
+    for version in filter(None, (old, new)):
+        stage.feed.publish(version, notes=RECOMMENDED)
+        stage.feed.put_cli(version, stage.linkerd.artifacts[version].linkerd.read_bytes())
 
 
 async def travel(stage: Journey, method: str, old: str, new: str) -> None:
@@ -24,11 +23,11 @@ async def travel(stage: Journey, method: str, old: str, new: str) -> None:
     await asyncio.to_thread(fleet.create, linkerd.cluster.api)
     await asyncio.to_thread(fleet.until_ready, linkerd.cluster.api)
     before = await stage.revisions(fleet)
-    offer(stage.feed, old)
+    offer(stage, old)
     await stage.start("version_watcher")
     await stage.start("upgrader")
 
-    offer(stage.feed, old, new)
+    offer(stage, old, new)
     finished = await stage.finished()
 
     assert finished.outcome is RunOutcome.SUCCEEDED, finished.message

@@ -77,7 +77,7 @@ async def test_killed_between_any_two_writes_it_ends_the_same(linkerd: Linkerd, 
         before = await stage.revisions(fleet)
         executioner = Executioner(stage)
         gate.after_write = executioner.after
-        offer(stage.feed, old, new)
+        offer(stage, old, new)
         await stage.start("version_watcher")
 
         finished = await _through(stage, gate, executioner)

@@ -24,7 +24,7 @@ async def test_nats_and_the_api_server_may_go_and_come_back(
     await asyncio.to_thread(fleet.until_ready, linkerd.cluster.api)
     async with staged(linkerd, tmp_path) as stage:
         before = await stage.revisions(fleet)
-        offer(stage.feed, old, new)
+        offer(stage, old, new)
         await stage.start("version_watcher")
         await stage.start("upgrader")
 

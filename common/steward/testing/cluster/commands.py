@@ -14,6 +14,7 @@ from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.charts import CONTROL_PLANE, CRDS
 
 NAMESPACE = "linkerd"
+_LOOKS = 50
 _PATIENCE_SECONDS = 400
 
 
@@ -69,7 +70,20 @@ class Commands:
         """The CRDs that Linkerd wants to find before it is installed."""
         # Server-side: HTTPRoute is too large for the annotation that a client-side apply leaves behind.
         self.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(self.binaries.gateway_api))
-        self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=120s")
+        self.until_established("--all")
+
+    def until_established(self, *which: str) -> None:
+        """Wait until the API server serves the CRDs that `which` selects."""
+        for _ in range(_LOOKS):
+            try:
+                self.kubectl("wait", "--for=condition=Established", "crd", *which, "--timeout=120s")
+            except ToolError as error:
+                # A definition that is a moment old has no conditions at all, which kubectl takes for a failure.
+                if "accessor error" not in str(error):
+                    raise
+            else:
+                return
+        raise ToolError(f"the CRDs {' '.join(which)} have no conditions after {_LOOKS} looks at them")
 
     def has_gateway_api(self) -> bool:
         """Whether somebody installed the Gateway API already."""

@@ -48,7 +48,7 @@ class Linkerd:
         """`linkerd install | kubectl apply`, in the two steps of the documentation, and wait for the control plane."""
         linkerd = str(self.artifacts[version].linkerd)
         self._apply_output(linkerd, "install", "--crds")
-        self.commands.kubectl("wait", "--for=condition=Established", "crd", "--selector", _LABEL, "--timeout=180s")
+        self.commands.until_established("--selector", _LABEL)
         networks = self.directory / "networks.yaml"
         networks.write_text(yaml.safe_dump({"clusterNetworks": _CLUSTER_NETWORKS}))
         self._apply_output(linkerd, "install", "--values", str(networks), *flags)
