@@ -77,7 +77,7 @@ def test_a_payload_that_breaks_its_schema_is_named_by_its_member() -> None:
 
 def test_a_type_inside_the_payload_is_not_taken_for_the_event() -> None:
     payload = b'"data":{"type":"io.linkerd.steward.new-version.v1"}'
-    nested = b'{' + payload + b',"specversion":"1.0","id":"1","type":"io.linkerd.steward.x.v1"}'
+    nested = b"{" + payload + b',"specversion":"1.0","id":"1","type":"io.linkerd.steward.x.v1"}'
 
     assert decode(nested) == Unknown("1", "io.linkerd.steward.x.v1")
 
