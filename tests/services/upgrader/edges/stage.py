@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+from services.upgrader.core.observations import Unseen
 from services.upgrader.core.orders import Order, Stage, StepObservation
 from services.upgrader.edges.assembled import AssembledEdges, Surroundings, assembled
 from services.upgrader.edges.tooling import Sources
@@ -99,10 +100,13 @@ async def finished(stand: Stand, order: Order) -> StepObservation:
     """Observe and act as upgrader does until the goal is reached or refused."""
     async with asyncio.timeout(90):
         while True:
-            found = await seen(stand, order)
-            if found.stage in (Stage.REACHED, Stage.REFUSED, Stage.HANDED_OVER):
+            found = await stand.edges.installation.observe(order)
+            if isinstance(found, Unseen):
+                # Just after CRDs have changed, the API server may be initializing the storage of their objects.
+                assert found.transient, found
+            elif found.stage in (Stage.REACHED, Stage.REFUSED, Stage.HANDED_OVER):
                 return found
-            if found.stage in (Stage.ABSENT, Stage.INTERRUPTED):
+            elif found.stage in (Stage.ABSENT, Stage.INTERRUPTED):
                 await stand.edges.installation.act(order)
                 continue
             await SystemClock().sleep(timedelta(milliseconds=100))

@@ -129,6 +129,8 @@ async def test_helm_ended_between_any_two_writes_is_recovered_from(
 async def test_a_release_that_somebody_else_left_pending_is_refused_and_left_alone(
     linkerd: Linkerd, journey: Journey, tmp_path: Path
 ) -> None:
+    async with edges_on(linkerd, tmp_path) as stand:
+        assert (await finished(stand, journey.next(StepType.UPGRADE_CONTROL_PLANE))).stage is Stage.REACHED
     order = journey.next(StepType.UPGRADE_CONTROL_PLANE)
     chart = linkerd.artifacts[str(order.target)].charts / CONTROL_PLANE
     async with gated(linkerd, tmp_path) as (_, gate):
