@@ -21,9 +21,10 @@ from steward.bus.streams import Start
 from steward.clock import SystemClock
 from steward.events.base import Envelope, Event
 from steward.events.subjects import subject_filter
-from steward.jsonvalue import JsonObject, rows, text, texts
+from steward.jsonvalue import Json, JsonObject, rows, table, texts, whole
 from steward.kube.resources import (
     CRDS,
+    LEASES,
     NAMESPACES,
     RELEASE_CATALOGS,
     UPGRADE_PLANS,
@@ -35,10 +36,13 @@ from steward.linkerd.knowledge import shipped
 from steward.linkerd.version import Version
 from steward.resources import KINDS
 from steward.resources.definitions import definition
+from steward.resources.upgrade_policy import UpgradePolicy, UpgradePolicyStatus
 from steward.resources.upgrade_run import UpgradeRun
 from steward.service.health import Health
 from steward.service.runtime import lent
 from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
+from steward.testing.kubernetes.cluster import Patch
+from steward.testing.kubernetes.faults import WriteMoment
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.mesh import SimulatedMesh
 from steward.testing.linkerd.values import Method
@@ -199,32 +203,70 @@ class World:
         self.kubernetes.cluster.create(RELEASE_CATALOGS, {"metadata": {"name": "default"}, "spec": {}})
         self.kubernetes.cluster.set_status(RELEASE_CATALOGS, "default", status)
 
-    def restarts(self) -> Counter[str]:
-        """How often each workload's template was changed: its ReplicaSets, or its generation."""
+    def template_changes(self) -> Counter[str]:
+        """How often somebody wrote a marker into a workload's template."""
         found: Counter[str] = Counter()
-        for resource in ("deployments", "statefulsets", "daemonsets"):
-            for entry in self.templates(resource):
-                found[entry] += 1
+        for entry in self.kubernetes.audit:
+            if entry.code == 200 and marked(entry.body):
+                found["/".join(entry.path.split("/")[-3:])] += 1
         return found
 
-    def templates(self, plural: str) -> list[str]:
-        """Workloads whose template carries a marker."""
-        from steward.kube import resources
+    async def policy_says(self, reason: str) -> UpgradePolicy:
+        """Wait until the policy in force has that reason."""
 
-        handle = {
-            "deployments": resources.DEPLOYMENTS,
-            "statefulsets": resources.STATEFUL_SETS,
-            "daemonsets": resources.DAEMON_SETS,
-        }[plural]
-        return [
-            f"{text(each, 'metadata', 'namespace')}/{text(each, 'metadata', 'name')}"
-            for each in self.kubernetes.cluster.list(handle)
-            if marks.PROXY_TARGET in texts(each, "spec", "template", "metadata", "annotations")
-        ]
+        def holds() -> bool:
+            return any(each.reason == reason for each in (policy().status or UpgradePolicyStatus()).conditions)
+
+        def policy() -> UpgradePolicy:
+            return UpgradePolicy.of(self.kubernetes.cluster.get(UPGRADE_POLICIES, "default"))
+
+        await self.written(holds)
+        return policy()
+
+    async def written(self, holds: Callable[[], bool]) -> None:
+        """Wait until something is so, looking after every write."""
+        written = asyncio.Event()
+        self.kubernetes.on_write(lambda _: written.set())
+        async with asyncio.timeout(PATIENCE):
+            while not holds():
+                written.clear()
+                if not holds():
+                    await written.wait()
+
+    def move_head(self, head: str) -> None:
+        """The catalog learns of a newer head."""
+        found = self.kubernetes.cluster.get(RELEASE_CATALOGS, "default")
+        status = table(found, "status")
+        channel = {**rows(status, "channels")[0], "head": head, "offered": head}
+        self.kubernetes.cluster.set_status(RELEASE_CATALOGS, "default", {**status, "channels": [channel]})
+
+    def take(self, name: str, *, holder: str, token: int) -> None:
+        """Another replica writes its term into a run."""
+        found = self.kubernetes.cluster.get(UPGRADE_RUNS, name)
+        lock: JsonObject = {"holder": holder, "fencingToken": token}
+        self.kubernetes.cluster.set_status(UPGRADE_RUNS, name, {**table(found, "status"), "lock": lock})
+
+    def resume(self, name: str) -> None:
+        """A person lets a run go on."""
+        self.kubernetes.cluster.patch(UPGRADE_RUNS, name, Patch("merge", {"spec": {"state": "Run"}}))
+
+    async def lease_was_taken_again(self) -> None:
+        """Wait until the lease changed hands at least twice more: whoever had it found out that it is over."""
+        transitions = self._transitions()
+        await self.written(lambda: self._transitions() >= transitions + 2)
+
+    def _transitions(self) -> int:
+        found = self.kubernetes.cluster.find(LEASES, "upgrader", "linkerd-steward")
+        return whole(found, "spec", "leaseTransitions")
 
     def versions(self, namespace: str) -> Counter[str]:
         """How many pods run which proxy."""
         return self.mesh.proxy_versions(namespace)
+
+
+def marked(body: Json) -> bool:
+    """Whether a write sets the marker in a pod template."""
+    return marks.PROXY_TARGET in texts(body, "spec", "template", "metadata", "annotations")
 
 
 def condition(run: UpgradeRun, type_: str) -> str:
@@ -233,9 +275,28 @@ def condition(run: UpgradeRun, type_: str) -> str:
     return next((f"{each.status.value}/{each.reason}" for each in conditions if each.type == type_), "")
 
 
-def owners(found: JsonObject) -> list[str]:
-    """Names of the objects that own it."""
-    return [text(each, "name") for each in rows(found, "metadata", "ownerReferences")]
+class Death:
+    """A process dies with its first write that it is not allowed: nothing of it reaches the API server from then on.
+
+    Leases and Events are no part of the journey: they are written by the clock, and however often they please.
+    """
+
+    def __init__(self, allowed: int, *, answered: bool) -> None:
+        self.struck = asyncio.Event()
+        self._left = allowed
+        self._answered = answered
+        self.over = False
+
+    def __call__(self, moment: WriteMoment) -> None:
+        if self.over or "/leases" in moment.path or "/events" in moment.path:
+            return
+        if self.struck.is_set() and moment.stage == "before":
+            raise ConnectionResetError
+        if moment.stage == ("before" if self._answered else "after"):
+            self._left -= 1
+            if self._left < (0 if self._answered else 1):
+                self.struck.set()
+                raise ConnectionResetError
 
 
 @asynccontextmanager

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -186,3 +187,29 @@ Upgrade.TestCase.settings = settings(
     max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )
 TestUpgrade = Upgrade.TestCase
+
+
+def _undisturbed(method: InstallMethod) -> PaperConductor:
+    paper = PaperConductor(shop({"Deployment": 2, "StatefulSet": 1}, method=method), new_run(), plans=PLANS)
+    paper.finish()
+    return paper
+
+
+@pytest.mark.parametrize("where", ["before", "after"])
+@pytest.mark.parametrize("method", [InstallMethod.HELM, InstallMethod.CLI])
+def test_killed_once_at_any_single_act_a_run_ends_as_if_nothing_had_been(method: InstallMethod, where: str) -> None:
+    straight = _undisturbed(method)
+    end = status_of(straight.stored)
+    for number in range(len(straight.taken)):
+        paper = PaperConductor(shop({"Deployment": 2, "StatefulSet": 1}, method=method), new_run(), plans=PLANS)
+        for _ in range(number):
+            if isinstance(paper.step(), acts.Resting):
+                paper.cluster.tick()
+        paper.step(dies=where)
+        found = status_of(paper.finish())
+        assert [each.id for each in found.transitions] == [each.id for each in end.transitions], number
+        assert [(step.state, step.attempt) for step in found.steps] == [
+            (step.state, step.attempt) for step in end.steps
+        ]
+        assert paper.cluster.deeds == straight.cluster.deeds
+        assert paper.cluster.restarts == straight.cluster.restarts
