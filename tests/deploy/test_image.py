@@ -1,4 +1,4 @@
-"""The Dockerfile, as far as a machine without a container engine can tell: paths, pins, commands, and what it installs."""
+"""The Dockerfile, as far as one can tell without a container engine: paths, pins, commands, and what it installs."""
 
 import os
 import re
