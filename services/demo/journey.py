@@ -164,7 +164,7 @@ async def _show(stage: Stage, *, once: bool) -> None:
             ]
             await finished.wait()
             await stage.clock.sleep(_SECOND)
-            stage.console.print(bar(stage.pods, NEW))
+            stage.console.print(bar(stage.pods, NEW), soft_wrap=True)
             if not once:
                 stage.console.print("\nEverything keeps running: look around with the commands above. Ctrl-C ends it.")
                 await asyncio.Event().wait()
