@@ -6,7 +6,7 @@ import sys
 from collections.abc import MutableMapping
 
 import structlog
-from structlog.typing import EventDict, FilteringBoundLogger, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from steward.service.settings import LogFormat, LogSettings
 
@@ -40,23 +40,27 @@ def _redacted(entry: MutableMapping[str, object]) -> MutableMapping[str, object]
     return entry
 
 
-def logger(service: str, settings: LogSettings) -> FilteringBoundLogger:
-    """A logger whose every line carries the service's name."""
-    render: structlog.typing.Processor = (
+def _processors(settings: LogSettings) -> list[Processor]:
+    render: Processor = (
         structlog.processors.JSONRenderer()
         if settings.format is LogFormat.JSON
         else structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())
     )
+    return [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        # Tracebacks become text first: a secret may be inside an error's message.
+        structlog.processors.format_exc_info,
+        _redact_entry,
+        render,
+    ]
+
+
+def logger(service: str, settings: LogSettings) -> FilteringBoundLogger:
+    """A logger whose every line carries the service's name."""
     logger: FilteringBoundLogger = structlog.wrap_logger(
         structlog.PrintLogger(sys.stderr),
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            # Tracebacks become text first: a secret may be inside an error's message.
-            structlog.processors.format_exc_info,
-            _redact_entry,
-            render,
-        ],
+        processors=_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
         service=service,
     )
@@ -80,7 +84,12 @@ class _Forward(logging.Handler):
 
 
 def adopt_library_logs(target: FilteringBoundLogger, settings: LogSettings) -> None:
-    """Send what libraries log through `target`; their debugging stays out."""
+    """Send what the SDK and libraries log the same way; the debugging of libraries stays out."""
+    structlog.configure(
+        processors=_processors(settings),
+        wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     root = logging.getLogger()
     root.handlers = [_Forward(target)]
     root.setLevel(logging.WARNING)
