@@ -15,6 +15,7 @@ Name = Annotated[str, Field(min_length=1, max_length=253)]
 CamelCase = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[A-Z][A-Za-z0-9]*$")]
 Sentence = Annotated[str, Field(max_length=4096)]
 Seconds = Annotated[int, Field(ge=0, le=31_536_000)]
+Patience = Annotated[int, Field(ge=1, le=31_536_000)]
 
 
 class Model(BaseModel):

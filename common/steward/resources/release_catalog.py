@@ -6,24 +6,40 @@ from pydantic import AwareDatetime, Field
 
 from steward.events.versions import DriftKind, Recommendation
 from steward.resources.base import Column, Condition, Model, Name, Resource, Sentence
-from steward.resources.rules import CHANNEL, DIGEST, LOGICAL, RELEASE, atomic, map_list, rules
+from steward.resources.rules import (
+    BOUND,
+    CHANNEL,
+    DIGEST,
+    LOGICAL,
+    RELEASE,
+    SAYS_BOUND,
+    SAYS_CHANNEL,
+    SAYS_LOGICAL,
+    SAYS_RELEASE,
+    atomic,
+    map_list,
+    rules,
+)
 
-Release = Annotated[str, Field(pattern=RELEASE, max_length=64)]
-Channel = Annotated[str, Field(pattern=CHANNEL, max_length=32)]
+Release = Annotated[str, Field(pattern=RELEASE, max_length=64, json_schema_extra=SAYS_RELEASE)]
+Channel = Annotated[str, Field(pattern=CHANNEL, max_length=32, json_schema_extra=SAYS_CHANNEL)]
+Logical = Annotated[str, Field(pattern=LOGICAL, max_length=16, json_schema_extra=SAYS_LOGICAL)]
+Bound = Annotated[str, Field(pattern=BOUND, max_length=64, json_schema_extra=SAYS_BOUND)]
+Digest = Annotated[str, Field(pattern=DIGEST, max_length=71)]
 
 
 class Bounds(Model):
     """Oldest and newest version that is supported, both included; an absent one is unbounded."""
 
-    min: str | None = Field(default=None, pattern=r"^v?[0-9]+(\.[0-9]+)*$")
-    max: str | None = Field(default=None, pattern=r"^v?[0-9]+(\.[0-9]+)*$")
+    min: Bound | None = None
+    max: Bound | None = None
 
 
 class ReleaseEntry(Model):
     """One release. A person's entry adds to, and wins over, what is shipped and what upstream says."""
 
     version: Release
-    logical_version: str | None = Field(default=None, pattern=LOGICAL, description="The 2.X it belongs to.")
+    logical_version: Logical | None = Field(default=None, description="The 2.X it belongs to.")
     released_at: AwareDatetime | None = None
     chart_version: str | None = Field(default=None, max_length=64)
     recommendation: Recommendation | None = None
@@ -33,7 +49,7 @@ class ReleaseEntry(Model):
     kubernetes: Bounds | None = None
     gateway_api: Bounds | None = Field(default=None, alias="gatewayAPI")
     notices: tuple[Sentence, ...] = Field(default=(), max_length=64, json_schema_extra=atomic())
-    digests: dict[str, Annotated[str, Field(pattern=DIGEST)]] = Field(
+    digests: dict[str, Digest] = Field(
         default_factory=dict,
         description="SHA-256 of artifacts by name: `linkerd-linux-amd64`, or the name of a chart.",
         json_schema_extra={"maxProperties": 64},

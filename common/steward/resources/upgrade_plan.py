@@ -5,12 +5,12 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from steward.resources.base import Column, Condition, Model, Name, Resource, Seconds, Sentence
-from steward.resources.rules import LOGICAL, RANGE, atomic, map_list, rules
+from steward.resources.base import Column, Condition, Model, Name, Patience, Resource, Seconds, Sentence
+from steward.resources.release_catalog import Logical
+from steward.resources.rules import RANGE, SAYS_RANGE, SAYS_STEP_NAME, STEP_NAME, atomic, map_list, once, rules
 
-Range = Annotated[str, Field(pattern=RANGE, max_length=128)]
-Logical = Annotated[str, Field(pattern=LOGICAL, max_length=16)]
-StepName = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=63)]
+Range = Annotated[str, Field(pattern=RANGE, max_length=128, json_schema_extra=SAYS_RANGE)]
+StepName = Annotated[str, Field(pattern=STEP_NAME, max_length=63, json_schema_extra=SAYS_STEP_NAME)]
 
 
 class InstallMethod(StrEnum):
@@ -139,10 +139,14 @@ class Step(Model):
 
     name: StepName
     type: StepType
-    depends_on: tuple[StepName, ...] = Field(default=(), max_length=32, json_schema_extra=atomic())
-    timeout_seconds: Seconds | None = None
+    depends_on: tuple[StepName, ...] = Field(
+        default=(), max_length=32, json_schema_extra={**atomic(), **rules(once("dependsOn names a step"))}
+    )
+    timeout_seconds: Patience | None = None
     retry: Retry | None = None
-    gates: tuple[StepName, ...] = Field(default=(), max_length=32, json_schema_extra=atomic())
+    gates: tuple[StepName, ...] = Field(
+        default=(), max_length=32, json_schema_extra={**atomic(), **rules(once("a step names a gate"))}
+    )
     gate_phase: GatePhase = GatePhase.AFTER
     prune: Prune | None = None
 
@@ -150,7 +154,7 @@ class Step(Model):
 class StepDefaults(Model):
     """What a step gets that says nothing itself."""
 
-    timeout_seconds: Seconds = 900
+    timeout_seconds: Patience = 900
     retry: Retry = Field(default=Retry())
 
 
@@ -185,7 +189,7 @@ class UpgradePlanSpec(Model):
     )
     one_way: bool = Field(default=False, description="There is no way back; said before the first step.")
     notices: tuple[Sentence, ...] = Field(default=(), max_length=64, json_schema_extra=atomic())
-    progress_deadline_seconds: Seconds = 28_800
+    progress_deadline_seconds: Patience = 28_800
     defaults: StepDefaults = Field(default=StepDefaults())
     gate_templates: tuple[GateTemplate, ...] = Field(
         default=(), max_length=32, json_schema_extra={**map_list("name"), **_GATE_RULES}

@@ -1,13 +1,14 @@
 """UpgradePolicy: how the owner of a cluster wants upgrades to happen. The one named `default` is in force."""
 
 from enum import StrEnum
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
 from pydantic import Field
 
-from steward.resources.base import Column, Condition, Model, Resource, Seconds
+from steward.resources.base import Column, Condition, Model, Patience, Resource, Seconds
 from steward.resources.release_catalog import Channel
-from steward.resources.rules import RANGE, atomic, map_list, rules
+from steward.resources.rules import atomic, map_list, rules
+from steward.resources.upgrade_plan import Range
 
 
 class Mode(StrEnum):
@@ -42,7 +43,7 @@ class FailurePolicy(StrEnum):
 class TargetSelector(Model):
     """Which release is eligible. The newest is never the target for being the newest."""
 
-    range: Annotated[str, Field(pattern=RANGE, max_length=128)] | None = None
+    range: Range | None = None
     require_recommended: bool = Field(
         default=True, description="Only what upstream or the catalog recommends; Unknown is not a yes."
     )
@@ -67,7 +68,7 @@ class Wave(Model):
     max_parallel_workloads: int = Field(default=5, ge=1, le=1000)
     max_parallel_per_namespace: int = Field(default=1, ge=1, le=1000)
     failure_threshold: int = Field(default=0, ge=0, le=10_000, description="So many may fail before the step does.")
-    workload_deadline_seconds: Seconds = Field(default=600, description="How long one workload may take to be proven.")
+    workload_deadline_seconds: Patience = Field(default=600, description="How long one workload may take to be proven.")
 
 
 class DataPlane(Model):
