@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from steward.cli.connection import NAMESPACE
 from steward.jsonvalue import JsonObject, dig, rows, text, whole
 from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.control_plane import Cluster
+from steward.testing.cluster.workloads import unique
 from tests.deploy.kustomize import DEPLOY, OVERLAYS, REPOSITORY
 from tests.documentation.blocks import Block, blocks
 
@@ -62,23 +64,26 @@ def under(heading: str, language: str = "bash") -> list[Block]:
     return found
 
 
-def _volumes(cluster: Cluster) -> None:
-    """What a storage class would make: a volume for each server."""
-    for number in range(3):
-        cluster.api.apply(
-            f"/api/v1/persistentvolumes/steward-{number}",
-            {
-                "apiVersion": "v1",
-                "kind": "PersistentVolume",
-                "metadata": {"name": f"steward-{number}"},
-                "spec": {
-                    "capacity": {"storage": "10Gi"},
-                    "accessModes": ["ReadWriteOnce"],
-                    "persistentVolumeReclaimPolicy": "Delete",
-                    "hostPath": {"path": f"/nowhere/{number}"},
-                },
+@pytest.fixture
+def volumes(scenario_cluster: Cluster) -> Iterator[None]:
+    """What a storage class would make: a volume for each server, under names that no earlier test had."""
+    paths = [f"/api/v1/persistentvolumes/{unique('nats')}" for _ in range(3)]
+    for path in paths:
+        volume: JsonObject = {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": path.rpartition("/")[2]},
+            "spec": {
+                "capacity": {"storage": "10Gi"},
+                "accessModes": ["ReadWriteOnce"],
+                "persistentVolumeReclaimPolicy": "Retain",
+                "hostPath": {"path": "/nowhere"},
             },
-        )
+        }
+        scenario_cluster.api.apply(path, volume)
+    yield
+    for path in paths:
+        scenario_cluster.api.delete(path)
 
 
 def _until_running(cluster: Cluster, *, servers: int, replicas: int) -> None:
@@ -95,8 +100,7 @@ def _until_running(cluster: Cluster, *, servers: int, replicas: int) -> None:
     )
 
 
-def _is_gone(cluster: Cluster, home: Path) -> None:
-    del home
+def _is_gone(cluster: Cluster) -> None:
     api = cluster.api
     api.until(
         "namespace gone",
@@ -115,15 +119,11 @@ def _is_gone(cluster: Cluster, home: Path) -> None:
     api.until(
         "definitions gone", CRDS, lambda found: not [each for each in found if "steward" in text(each, "spec", "group")]
     )
-    for number in range(3):
-        api.delete(f"/api/v1/persistentvolumes/steward-{number}")
 
 
+@pytest.mark.usefixtures("volumes")
 @pytest.mark.parametrize("way", [0, 1], ids=["by the command line", "with kustomize"])
-def test_the_readme_leads_to_a_running_installation_and_back(
-    shell: Shell, scenario_cluster: Cluster, way: int, tmp_path: Path
-) -> None:
-    _volumes(scenario_cluster)
+def test_the_readme_leads_to_a_running_installation_and_back(shell: Shell, scenario_cluster: Cluster, way: int) -> None:
     script = under("Install")[way].text
     # Nobody runs behind these pods, so there is nothing for `check` to find well.
     said = shell.run("\n".join(line for line in script.splitlines() if line != "linkerd-steward check"))
@@ -142,7 +142,7 @@ def test_the_readme_leads_to_a_running_installation_and_back(
     if way == 0:
         _assert_the_other_commands_work(shell, scenario_cluster)
     shell.run(under("Remove")[0].text)
-    _is_gone(scenario_cluster, tmp_path)
+    _is_gone(scenario_cluster)
 
 
 def _assert_every_pod_was_admitted(cluster: Cluster) -> None:
@@ -175,11 +175,11 @@ def _assert_the_other_commands_work(shell: Shell, cluster: Cluster) -> None:
     cluster.api.delete("/api/v1/namespaces/acme")
 
 
+@pytest.mark.usefixtures("volumes")
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_an_overlay_is_accepted_as_a_dry_run_and_twice_for_real(
-    shell: Shell, scenario_cluster: Cluster, overlay: str, tmp_path: Path
+    shell: Shell, scenario_cluster: Cluster, overlay: str
 ) -> None:
-    _volumes(scenario_cluster)
     shell.run("kubectl apply --server-side -k deploy/crds")
     shell.run("until kubectl get releasecatalogs,upgradeplans,upgradepolicies; do sleep 0.2; done")
     shell.run("kubectl create namespace linkerd-steward")
@@ -191,7 +191,7 @@ def test_an_overlay_is_accepted_as_a_dry_run_and_twice_for_real(
     servers, replicas = (3, 2) if overlay == "production" else (1, 1)
     _until_running(scenario_cluster, servers=servers, replicas=replicas)
     shell.run("linkerd-steward uninstall | kubectl delete -f -")
-    _is_gone(scenario_cluster, tmp_path)
+    _is_gone(scenario_cluster)
 
 
 _POD_MONITORS: JsonObject = {
