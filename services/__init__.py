@@ -6,3 +6,7 @@ never import one another: they meet on the bus and in the status of the custom r
 
 `python -m services` runs all of them in one process on a NATS server of their own.
 """
+
+from services.spared import spare_the_terminal
+
+spare_the_terminal()

@@ -26,7 +26,7 @@ def measurements() -> dict[str, Callable[[], Awaitable[list[Row]]]]:
     """Every module beside this one that has a `measure`."""
     found: dict[str, Callable[[], Awaitable[list[Row]]]] = {}
     for path in sorted(HERE.glob("*.py")):
-        if path.stem.startswith("_") or path.stem == "row":
+        if path.stem.startswith(("_", "test_")):
             continue
         measure = getattr(import_module(f"tests.bench.{path.stem}"), "measure", None)
         if measure is not None:
