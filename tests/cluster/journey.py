@@ -43,7 +43,7 @@ CLUSTER = "testing"
 PATIENCE = timedelta(minutes=5)
 RECOMMENDED = "This release is recommended for all users."
 _OF_KIND = {Kind.DEPLOYMENT: DEPLOYMENTS, Kind.STATEFUL_SET: STATEFUL_SETS, Kind.DAEMON_SET: DAEMON_SETS}
-_POLL = timedelta(milliseconds=100)
+_POLL = timedelta(milliseconds=250)
 
 
 @dataclass
@@ -128,14 +128,20 @@ class Journey:
         """Wait for the end of the first run; a service that died meanwhile is an error with its log."""
         try:
             async with asyncio.timeout(PATIENCE.total_seconds()):
-                while True:
-                    for each in await self.events() if self.nats.running else []:
-                        if isinstance(each.data, UpgradeFinished):
-                            return each.data
+                while (await self._status("the run has ended")).finished_at is None:
                     self.must_live()
                     await SystemClock().sleep(_POLL)
+                return await self._told_of_the_end()
         except TimeoutError:
             raise AssertionError(await self._where()) from None
+
+    async def _told_of_the_end(self) -> UpgradeFinished:
+        while True:
+            for each in await self.events() if self.nats.running else []:
+                if isinstance(each.data, UpgradeFinished):
+                    return each.data
+            self.must_live()
+            await SystemClock().sleep(_POLL)
 
     async def _where(self) -> str:
         """How far everything is, for whoever has to find out why it is not further."""
@@ -175,9 +181,10 @@ class Journey:
 
     async def _status(self, what: str) -> UpgradeRunStatus:
         try:
-            status = (await self.run()).status
+            runs = (await self.kube.list(UPGRADE_RUNS)).items
         except ServerUnavailable:
-            status = None
+            runs = []
+        status = UpgradeRun.of(runs[0]).status if runs else None
         return status if status is not None else UpgradeRunStatus(step=f"unknown, waiting until {what}")
 
     def must_live(self) -> None:

@@ -90,6 +90,8 @@ async def test_killed_between_any_two_writes_it_ends_the_same(linkerd: Linkerd, 
         assert len(executioner.kills) > len(before)
         assert any("/upgraderuns" in kill for kill in executioner.kills)
         assert any("/secrets" in kill for kill in executioner.kills)
+        # The gate closes when nobody watches through it any more.
+        await stage.stop()
     await asyncio.to_thread(fleet.remove, linkerd.cluster.api)
 
 
