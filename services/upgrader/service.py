@@ -25,6 +25,7 @@ from services.upgrader.engine.world import Term, World
 from services.upgrader.metrics import ERRORS, LOCK_HELD
 from services.upgrader.settings import UpgraderSettings, environment
 from steward.bus.delivery import Delivery
+from steward.bus.errors import BusClosed, BusError
 from steward.bus.streams import ConsumerSpec, filters_for
 from steward.errors import ConfigurationError
 from steward.events.versions import NewVersion, VersionWithdrawn
@@ -135,8 +136,15 @@ class Upgrader:
             filters=filters_for((NewVersion, VersionWithdrawn), cluster=self._chassis.bus.cluster),
             description="Releases that upgrader may begin a run for.",
         )
-        await self._chassis.bus.reconcile(consumers=(spec,))
-        await self._chassis.bus.consume(spec, self._on_release)
+        while True:
+            try:
+                await self._chassis.bus.reconcile(consumers=(spec,))
+                await self._chassis.bus.consume(spec, self._on_release)
+            except BusClosed:
+                raise
+            except BusError as error:
+                self._chassis.log.warning("hears no events until NATS is back", error=str(error))
+                await self._chassis.clock.sleep(self._settings.upgrader.tempo.begin_again)
 
     async def _on_release(self, delivery: Delivery) -> None:
         envelope = delivery.envelope
