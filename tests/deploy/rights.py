@@ -1,16 +1,19 @@
 """The rights in deploy/, as they bind each ServiceAccount."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from steward.jsonvalue import JsonObject, dig, rows, strings, text
-from steward.testing.kubernetes.access import Rule
+from steward.testing.cluster.gate import Call
+from steward.testing.kubernetes.access import Rule, verb_of
 from tests.deploy.kustomize import DEPLOY, objects
 
 
 @dataclass(frozen=True, slots=True)
 class Granted:
-    """One rule that holds for an account: in `namespace`, or everywhere where that is empty."""
+    """One rule of `role` that holds for an account: in `namespace`, or everywhere where that is empty."""
 
+    role: str
     namespace: str
     groups: tuple[str, ...]
     resources: tuple[str, ...]
@@ -34,7 +37,7 @@ def granted(account: str) -> list[Granted]:
         assert (text(subject, "name"), text(subject, "namespace")) == (account, "linkerd-steward")
         kind, namespace = text(binding, "roleRef", "kind"), text(binding, "metadata", "namespace")
         role = roles.pop((kind, namespace, text(binding, "roleRef", "name")))
-        found += [_rule(rule, namespace) for rule in rows(role, "rules")]
+        found += [_rule(rule, text(role, "metadata", "name"), namespace) for rule in rows(role, "rules")]
     assert not roles, "a role that nobody has"
     return found
 
@@ -43,8 +46,50 @@ def _key(role: JsonObject) -> tuple[str, str, str]:
     return text(role, "kind"), text(role, "metadata", "namespace"), text(role, "metadata", "name")
 
 
-def _rule(rule: JsonObject, namespace: str) -> Granted:
+def _rule(rule: JsonObject, role: str, namespace: str) -> Granted:
     groups, resources, verbs, names = (
         tuple(strings(dig(rule, member))) for member in ("apiGroups", "resources", "verbs", "resourceNames")
     )
-    return Granted(namespace, groups, resources, verbs, names)
+    return Granted(role, namespace, groups, resources, verbs, names)
+
+
+@dataclass(frozen=True, slots=True)
+class Act:
+    """What somebody did, in the words of RBAC."""
+
+    verb: str
+    resource: str
+    group: str
+    namespace: str
+
+    @classmethod
+    def of(cls, call: Call) -> "Act | None":
+        """The act that a request is; None for what concerns no resource, such as discovery."""
+        parts = call.path.strip("/").split("/")
+        group, rest = ("", parts[2:]) if parts[0] == "api" else (parts[1] if len(parts) > 1 else "", parts[3:])
+        if parts[0] not in ("api", "apis") or not rest:
+            return None
+        namespace = ""
+        if rest[0] == "namespaces" and len(rest) > 2:
+            namespace, rest = rest[1], rest[2:]
+        resource, name = "/".join((rest[0], *rest[2:])), rest[1:2]
+        watches = "watch=" in call.query and "watch=0" not in call.query
+        return cls(verb_of(call.method, name="".join(name), watches=watches), resource, group, namespace)
+
+
+def unused(account: str, role: str, namespace: str, acts: Iterable[Act]) -> set[str]:
+    """What `role` grants in `namespace` (empty: everywhere) and nobody did, `verb resource`."""
+    done = set(acts)
+    return {
+        f"{verb} {resource}"
+        for rule in granted(account)
+        if (rule.role, rule.namespace) == (role, namespace)
+        for resource in rule.resources
+        for verb in rule.verbs
+        if not any(
+            (act.verb, act.resource) == (verb, resource)
+            and act.group in rule.groups
+            and namespace in ("", act.namespace)
+            for act in done
+        )
+    }

@@ -14,6 +14,7 @@ from services.version_watcher.core.announce import Owed
 from services.version_watcher.edges.herald import Herald
 from steward.bus.client import Bus
 from steward.bus.connection import Connection
+from steward.bus.dead_letters import DeadLetter
 from steward.bus.delivery import Delivery
 from steward.bus.errors import BusRefused
 from steward.bus.metrics import BusMetrics
@@ -109,7 +110,7 @@ async def test_people_see_dead_letters_and_have_them_delivered_again(nats: Deplo
         running = asyncio.create_task(subscriber.run(nats.as_user("subscriber")))
         async with asyncio.timeout(PATIENCE):
             await heard.get()
-            letters = []
+            letters: list[DeadLetter] = []
             while not letters:
                 letters = [letter async for letter in people.dead_letters.list()]
             assert (await people.dead_letters.get(letters[0].id)).consumer == "acme-tickets"

@@ -74,7 +74,7 @@ async def upgrader(world: upgrader_world.World, nats: DeployedNats) -> None:
         lent("upgrader", settings, METRICS["upgrader"], registry=CollectorRegistry(), health=Health()) as chassis,
         assembled(chassis.kube, chassis.clock, surroundings(settings)) as edges,
     ):
-        quick = quicken(edges, world.mesh, world.deeds)
+        quick = quicken(edges, world.mesh)
         await Upgrader(chassis, settings, quick).run()  # type: ignore[arg-type] # QuickProbes hands the rest on
 
 
