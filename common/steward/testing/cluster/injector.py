@@ -303,8 +303,15 @@ class Injector:
 
     async def _close(self, service: str) -> None:
         listener = self._listeners.pop(service, None)
-        if listener is not None:
-            await listener.runner.cleanup()
+        if listener is None:
+            return
+        runner = listener.runner
+        # Nobody says goodbye over TLS to an API server that may be dead: the sockets would outlive the loop.
+        for connection in list(runner.server.connections) if runner.server is not None else ():
+            if connection.transport is not None:
+                connection.transport.abort()
+        await runner.cleanup()
+        await asyncio.sleep(0)
 
     def _answer_for(self, service: str) -> Answer:
         async def answer(request: web.BaseRequest) -> web.StreamResponse:
