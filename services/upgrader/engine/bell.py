@@ -1,7 +1,6 @@
 """Wakes whoever waits for something to change."""
 
 import asyncio
-from contextlib import suppress
 from datetime import datetime, timedelta
 
 from steward.clock import Clock
@@ -35,6 +34,5 @@ class Bell:
         finally:
             for each in waiting:
                 each.cancel()
-            for each in waiting:
-                with suppress(asyncio.CancelledError):
-                    await each
+            # Unlike awaiting them, this tells their cancellation from our own.
+            await asyncio.wait(waiting)

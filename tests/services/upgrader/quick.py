@@ -4,7 +4,6 @@ Everything that it must know afterwards is in the cluster, as with the real ones
 anywhere and start it again.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -31,7 +30,6 @@ class QuickInstallation:
 
     kube: Kube
     mesh: SimulatedMesh
-    deeds: Counter[str]
 
     async def observe(self, order: Order) -> StepObservation:
         """Look how far a step is."""
@@ -52,7 +50,6 @@ class QuickInstallation:
 
     async def act(self, order: Order) -> Outcome:
         """Upgrade, and stamp."""
-        self.deeds[order.operation_id] += 1
         if order.step_type is StepType.UPGRADE_CONTROL_PLANE:
             await self.mesh.upgrade(str(order.target), wait=False)
         body: JsonObject = {
@@ -102,7 +99,7 @@ class QuickEdges:
     workloads: WorkloadEdge
 
 
-def quicken(edges: AssembledEdges, mesh: SimulatedMesh, deeds: Counter[str]) -> QuickEdges:
+def quicken(edges: AssembledEdges, mesh: SimulatedMesh) -> QuickEdges:
     """`edges` without their subprocesses."""
     kube = edges.probes.kube
-    return QuickEdges(QuickInstallation(kube, mesh, deeds), QuickProbes(edges.probes), edges.workloads)
+    return QuickEdges(QuickInstallation(kube, mesh), QuickProbes(edges.probes), edges.workloads)

@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -47,7 +47,7 @@ from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.mesh import SimulatedMesh
 from steward.testing.linkerd.values import Method
 from steward.testing.nats import NatsServer
-from tests.services.upgrader.quick import quicken
+from tests.services.upgrader.quick import STAMPS, quicken
 
 PATIENCE = 60.0
 CLUSTER = "testing"
@@ -87,7 +87,6 @@ class World:
     mesh: SimulatedMesh
     nats: NatsServer
     folder: Path
-    deeds: Counter[str] = field(default_factory=Counter)
 
     def start(self, *, identity: str = "one", quick: bool = True) -> Replica:
         """Start a replica."""
@@ -117,7 +116,7 @@ class World:
             lent("upgrader", settings, METRICS, registry=registry, health=Health()) as chassis,
             assembled(chassis.kube, chassis.clock, surroundings(settings)) as edges,
         ):
-            used = quicken(edges, self.mesh, self.deeds) if quick else edges
+            used = quicken(edges, self.mesh) if quick else edges
             await Upgrader(chassis, settings, used).run()  # type: ignore[arg-type] # QuickProbes hands the rest on
 
     @asynccontextmanager
@@ -202,6 +201,14 @@ class World:
         status: JsonObject = {"channels": [channel], "releases": list(releases)}
         self.kubernetes.cluster.create(RELEASE_CATALOGS, {"metadata": {"name": "default"}, "spec": {}})
         self.kubernetes.cluster.set_status(RELEASE_CATALOGS, "default", status)
+
+    def deeds(self) -> Counter[str]:
+        """How often each operation left its stamp."""
+        found: Counter[str] = Counter()
+        for entry in self.kubernetes.audit:
+            if entry.path.endswith(f"/{STAMPS}") and entry.code in (200, 201):
+                found.update(texts(entry.body, "data").values())
+        return found
 
     def template_changes(self) -> Counter[str]:
         """How often somebody wrote a marker into a workload's template."""

@@ -56,7 +56,7 @@ async def test_the_event_of_a_release_is_the_cause_of_its_run_and_a_second_one_c
             events = await around.told(UpgradeFinished.name)
         assert len(around.runs()) == 1
         assert events[0].causationid == "release-1"
-        assert sum(around.deeds.values()) == 2
+        assert sum(around.deeds().values()) == 2
 
 
 def _release(id: str) -> Envelope[NewVersion]:
@@ -112,7 +112,7 @@ async def test_a_person_pauses_resumes_and_aborts(tmp_path: Path) -> None:
         around.create_run("mine", state="Pause")
         async with around.running():
             await around.until(lambda each: condition(each, "Paused") == "True/PausedByPerson")
-            assert around.deeds.total() == 0
+            assert around.deeds().total() == 0
             _press(around, "Run")
             await around.until(lambda each: status_of(each).step == "control-plane")
             _press(around, "Abort")
@@ -136,7 +136,7 @@ async def test_a_preview_says_what_would_be_done_and_does_nothing(tmp_path: Path
         assert status_of(run).phase is Phase.PREVIEWED
         assert "would restart 3 of 3 workloads" in summaries["data-plane"]
         assert summaries["prune"].startswith("skipped")
-        assert around.deeds.total() == 0
+        assert around.deeds().total() == 0
         assert set(around.versions("shop")) == {OLD}
 
 
