@@ -169,7 +169,7 @@ async def test_nothing_at_hand_names_where_to_put_it(downloads: Downloads, tmp_p
     assert "<artifacts directory>/edge-26.8.3/linkerd" in found.message
 
 
-@pytest.mark.parametrize("content", [b"", b"no archive", _chart("other")[:60]])
+@pytest.mark.parametrize("content", [b"", b"no archive", _chart("other")[:60]], ids=["empty", "text", "cut off"])
 async def test_a_chart_that_cannot_be_read_is_refused(tmp_path: Path, content: bytes) -> None:
     def answer(_: httpx.Request) -> httpx.Response:
         return httpx.Response(200, content=content)
