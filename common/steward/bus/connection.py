@@ -203,12 +203,16 @@ class Connection:
 
     async def subscribe(self, subject: str, receive: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """Have `receive` called with every message on `subject`, one after another."""
+        before = _cancellations()
         try:
             subscription = await self._client.subscribe(subject, cb=receive)
             # The server answers in order: after this a refusal has arrived.
             await self.flush()
         except nats.errors.ConnectionClosedError:
             raise self._closed() from None
+        if _cancellations() > before:
+            await self.unsubscribe(subscription)
+            raise asyncio.CancelledError
         self.check_permitted(subject)
         return subscription
 
