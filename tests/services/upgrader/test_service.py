@@ -12,10 +12,12 @@ from steward.events.versions import NewVersion, Recommendation
 from steward.jsonvalue import JsonObject, text
 from steward.kube.resources import EVENTS, UPGRADE_PLANS, UPGRADE_POLICIES, UPGRADE_RUNS
 from steward.resources.upgrade_plan import UpgradePlan
-from steward.resources.upgrade_run import DesiredState, Phase, UpgradeRun
+from steward.resources.upgrade_run import DesiredState, Phase, StepState, UpgradeRun
 from steward.testing.kubernetes.cluster import Patch
 from steward.testing.kubernetes.faults import WriteMoment
+from steward.testing.linkerd.executable import write_cli
 from steward.testing.linkerd.simulation.faults import InjectorFault
+from steward.testing.linkerd.values import Method
 from tests.services.upgrader.running import NEW, OLD, World, condition, marked, world
 
 
@@ -193,3 +195,19 @@ async def test_a_policy_that_is_paused_holds_every_run(tmp_path: Path) -> None:
             around.kubernetes.cluster.patch(UPGRADE_POLICIES, "default", unpaused)
             run = await around.until(over)
         assert status_of(run).phase is Phase.SUCCEEDED
+
+
+async def test_with_its_real_edges_it_upgrades_an_installation_of_the_linkerd_cli(tmp_path: Path) -> None:
+    async with world(tmp_path, method=Method.CLI) as around:
+        for version in (OLD, NEW):
+            write_cli(tmp_path / "artifacts", version)
+        around.catalog()
+        around.policy()
+        async with around.running(quick=False):
+            run = await around.until(over)
+            await around.told(UpgradeFinished.name)
+        assert status_of(run).phase is Phase.SUCCEEDED, narrate(run)
+        assert status_of(run).progress == "6/6"
+        assert {step.state for step in status_of(run).steps} == {StepState.SUCCEEDED}
+        assert set(around.versions("shop")) == {NEW}
+        assert set(around.template_changes().values()) == {1}

@@ -8,7 +8,7 @@ import pytest
 from services.upgrader.core import acts
 from services.upgrader.core.ledger import status_of, step_of
 from services.upgrader.core.observations import Unseen
-from services.upgrader.core.orders import Broken, Refused
+from services.upgrader.core.orders import Broken, Order, Refused, Stage, StepObservation
 from steward.events.upgrades import GateResult
 from steward.linkerd.pods import WorkloadRef
 from steward.resources.base import ConditionStatus, condition_of
@@ -397,3 +397,32 @@ def test_conditions_agree_with_the_phase() -> None:
     assert (Phase.RUNNING, ConditionStatus.TRUE) in seen
     assert (Phase.SUCCEEDED, ConditionStatus.FALSE) in seen
     assert (Phase.RUNNING, ConditionStatus.FALSE) not in seen
+
+
+class HandedOver(PaperCluster):
+    """An installation that somebody else applies: what is rendered waits for them."""
+
+    merged = False
+
+    def observe(self, order: Order) -> StepObservation:
+        if order.step_type is StepType.UPGRADE_CONTROL_PLANE and not self.merged and self.stamps.get(order.step):
+            return StepObservation(Stage.HANDED_OVER, "AwaitingMerge", "the change waits to be merged")
+        if order.step_type is StepType.UPGRADE_CONTROL_PLANE and not self.merged:
+            return StepObservation(Stage.ABSENT, "Absent", "nothing is rendered yet")
+        return super().observe(order)
+
+
+def test_what_is_handed_over_is_waited_for_as_long_as_it_takes() -> None:
+    cluster = HandedOver(method=InstallMethod.GITOPS)
+    cluster.namespaces = shop().namespaces
+    paper = conductor(cluster)
+    run = until(paper, lambda each: bool(status_of(each).steps) and state(each, "control-plane") is StepState.BLOCKED)
+    assert step_of(run, "control-plane").reason == "AwaitingMerge"
+    cluster.tick(200_000)
+    for _ in range(5):
+        assert isinstance(paper.step(), acts.Wait)
+    assert state(paper.stored, "control-plane") is StepState.BLOCKED
+    cluster.merged = True
+    run = paper.finish()
+    assert status_of(run).phase is Phase.SUCCEEDED
+    assert state(run, "prune") is StepState.SKIPPED
