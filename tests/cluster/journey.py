@@ -7,7 +7,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -60,9 +60,14 @@ class Service:
 
     async def end(self, number: signal.Signals = signal.SIGTERM) -> int:
         """Send a signal and wait."""
-        if self.alive:
-            self.process.send_signal(number)
+        self.signal(number)
         return await self.process.wait()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal, if it still runs. By its id: Popen would reap a process that has just died, unseen by asyncio."""
+        if self.alive:
+            with suppress(ProcessLookupError):
+                os.kill(self.process.pid, number)
 
 
 @dataclass

@@ -53,8 +53,7 @@ class Executioner:
         if key not in self._known and len(self.kills) < _MOST_KILLS:
             self._known.add(key)
             self.kills.append(f"{write.call.method} {path}")
-            self.victim.process.send_signal(signal.SIGKILL)
-            await self.victim.process.wait()
+            await self.victim.end(signal.SIGKILL)
 
     async def _said(self) -> tuple[object, ...]:
         """What the status of the run says, without who says it."""
