@@ -64,7 +64,7 @@ class Service:
         return await self.process.wait()
 
     def signal(self, number: signal.Signals) -> None:
-        """Send a signal, if it still runs. By its id: Popen would reap a process that has just died, unseen by asyncio."""
+        """Send a signal by its id: Popen would reap a process that has just died, unseen by asyncio."""
         if self.alive:
             with suppress(ProcessLookupError):
                 os.kill(self.process.pid, number)
