@@ -37,7 +37,7 @@ test: $(READY) ## Run the fast tests: real NATS, a fake Kubernetes API, a simula
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster" $(ARGS)
 
 test-cluster: $(READY) binaries ## Run the tests that need a real Kubernetes control plane
-	@$(BIN)/python -m pytest -m cluster $(ARGS)
+	@$(BIN)/python -m pytest -m cluster -o timeout=1800 $(ARGS)
 
 binaries: $(READY) ## Build etcd, the API server, helm and the rest into the cache, where they are missing
 	@$(BIN)/python -m steward.testing.cluster build

@@ -9,13 +9,13 @@ from contextlib import suppress
 from typing import Self, cast
 
 import nats.errors
-from nats.aio.client import Client, Srv
 from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 
 from steward.bus.access import authentication, tls
 from steward.bus.errors import ApiError, BusClosed, BusError, BusRefused, BusUnreachable, BusUnsuitable
 from steward.bus.metrics import BusMetrics
+from steward.bus.nats_client import NatsClient
 from steward.bus.settings import BusSettings
 from steward.clock import Clock
 from steward.jsonvalue import Json, JsonObject, table, text, whole
@@ -31,48 +31,6 @@ _COLD_START_PAUSE_S = 0.25
 _JETSTREAM_OFF_FOR_ACCOUNT = 10039
 
 
-class _Client(Client):
-    """The client of nats-py with four faults less.
-
-    By itself it sends its password in clear where the server does not ask for TLS, leaves the socket of a refused
-    attempt open, forgets the server's greeting, and reads headers a character at a time.
-    """
-
-    tls_wanted = False
-    greeting: dict[str, Json] = {}  # noqa: RUF012 - replaced, never changed
-
-    async def _process_info(self, info: dict[str, Json], initial_connection: bool = False) -> None:  # noqa: FBT001, FBT002
-        if initial_connection and self.tls_wanted and not info.get("tls_required"):
-            raise nats.errors.SecureConnWantedError
-        self.greeting = {**self.greeting, **info}
-        await super()._process_info(info, initial_connection)
-
-    async def _connect_to_server(self, s: Srv) -> None:
-        self.abandon()
-        await super()._connect_to_server(s)
-
-    def forget_unsent(self) -> None:
-        """Drop what was never written: closing would wait for a socket that is gone, and fail half-way."""
-        self._pending = []
-        self._pending_data_size = 0
-
-    def abandon(self) -> None:
-        """Close the socket of an attempt that led nowhere."""
-        if self._transport is not None:
-            self._transport.close()  # type: ignore[no-untyped-call] # nats-py left it so
-
-    @staticmethod
-    def _parse_header_lines(raw: bytes) -> dict[str, str]:
-        # The same as upstream's, which looks at every character of every name and takes a third of a delivery's time.
-        headers: dict[str, str] = {}
-        for line in raw.decode(errors="replace").split("\r\n"):
-            name, colon, value = line.partition(":")
-            name = name.strip()
-            if colon and name.isascii() and " " not in name and "\t" not in name:
-                headers[name] = value.strip()
-        return headers
-
-
 class Connection:
     """A connection that is kept for ever, until it is closed or lost for good."""
 
@@ -82,7 +40,7 @@ class Connection:
         self.metrics = metrics
         self.on_reconnect: list[Callable[[], Awaitable[None]]] = []
         self._name = name
-        self._client = _Client()
+        self._client = NatsClient()
         self._client.tls_wanted = settings.wants_tls
         self._gone: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._started = False
@@ -152,31 +110,23 @@ class Connection:
         self, subject: str, payload: bytes = b"", *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
         """Hand a message to the connection; nobody says whether it arrived."""
-        before = _cancellations()
         try:
             await self._client.publish(subject, payload, reply=reply, headers=headers)
         except nats.errors.ConnectionClosedError:
             raise self._closed() from None
-        # nats-py swallows a cancellation that meets a full buffer.
-        if _cancellations() > before:
-            raise asyncio.CancelledError
 
     async def request(
         self, subject: str, payload: bytes = b"", *, timeout: float, headers: dict[str, str] | None = None
     ) -> Msg:
         """Ask and wait for the answer; raises nats' own `TimeoutError` and `NoRespondersError`."""
-        before = _cancellations()
         try:
-            answer = await self._client.request(subject, payload, timeout=timeout, headers=headers)
+            return await self._client.request(subject, payload, timeout=timeout, headers=headers)
         except nats.errors.ConnectionClosedError:
             raise self._closed() from None
         except nats.errors.TimeoutError:
             # A denied request looks like silence; the reason came on its own.
             self.check_permitted(subject)
             raise
-        if _cancellations() > before:
-            raise asyncio.CancelledError
-        return answer
 
     async def api(self, subject: str, body: Mapping[str, Json] | None = None) -> JsonObject:
         """A question to the JetStream API: the answer, or a typed error."""
@@ -203,17 +153,17 @@ class Connection:
 
     async def subscribe(self, subject: str, receive: Callable[[Msg], Awaitable[None]]) -> Subscription:
         """Have `receive` called with every message on `subject`, one after another."""
-        before = _cancellations()
         try:
             subscription = await self._client.subscribe(subject, cb=receive)
-            # The server answers in order: after this a refusal has arrived.
-            await self.flush()
         except nats.errors.ConnectionClosedError:
             raise self._closed() from None
-        if _cancellations() > before:
+        try:
+            # The server answers in order: after this a refusal has arrived.
+            await self.flush()
+            self.check_permitted(subject)
+        except BaseException:
             await self.unsubscribe(subscription)
-            raise asyncio.CancelledError
-        self.check_permitted(subject)
+            raise
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
@@ -229,6 +179,8 @@ class Connection:
         """Wait until the server has read everything sent so far; a lost connection is not worth waiting for."""
         try:
             await self._client.flush(timeout=cast("int", self.settings.request_timeout.total_seconds()))
+        except nats.errors.ConnectionClosedError:
+            raise self._closed() from None
         except nats.errors.TimeoutError:
             log.warning("NATS did not confirm a flush within %s", self.settings.request_timeout)
 
@@ -375,8 +327,3 @@ def _is_final(error: Exception) -> bool:
         isinstance(error, (ssl.SSLError, nats.errors.SecureConnWantedError))
         or "authorization violation" in str(error).lower()
     )
-
-
-def _cancellations() -> int:
-    task = asyncio.current_task()
-    return task.cancelling() if task else 0

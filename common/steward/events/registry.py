@@ -1,6 +1,7 @@
 """Every event there is, by its type."""
 
 from steward.events.base import Event
+from steward.events.conformance import ConformanceFailed, ConformanceRecovered, ConformanceRunFinished
 from steward.events.upgrades import (
     UpgradeApprovalNeeded,
     UpgradeApproved,
@@ -33,6 +34,9 @@ EVENTS: tuple[type[Event], ...] = (
     UpgradeResumed,
     UpgradeRolledBack,
     UpgradeFinished,
+    ConformanceRunFinished,
+    ConformanceFailed,
+    ConformanceRecovered,
 )
 
 BY_TYPE: dict[str, type[Event]] = {event.type(): event for event in EVENTS}

@@ -105,3 +105,5 @@ RELEASE_CATALOGS = Resource(STEWARD_GROUP, "v1alpha1", "releasecatalogs", "Relea
 UPGRADE_PLANS = Resource(STEWARD_GROUP, "v1alpha1", "upgradeplans", "UpgradePlan", namespaced=False)
 UPGRADE_POLICIES = Resource(STEWARD_GROUP, "v1alpha1", "upgradepolicies", "UpgradePolicy", namespaced=False)
 UPGRADE_RUNS = Resource(STEWARD_GROUP, "v1alpha1", "upgraderuns", "UpgradeRun", namespaced=False)
+CONFORMANCE_SUITES = Resource(STEWARD_GROUP, "v1alpha1", "conformancesuites", "ConformanceSuite", namespaced=False)
+CONFORMANCE_RUNS = Resource(STEWARD_GROUP, "v1alpha1", "conformanceruns", "ConformanceRun", namespaced=False)

@@ -1,17 +1,28 @@
 """The custom resources as typed values, and the CustomResourceDefinitions generated from them. Pure, without I/O."""
 
 from steward.resources.base import Condition, ConditionStatus, ObjectMeta, Resource
+from steward.resources.conformance_run import ConformanceRun
+from steward.resources.conformance_suite import ConformanceSuite
 from steward.resources.release_catalog import ReleaseCatalog
 from steward.resources.upgrade_plan import UpgradePlan
 from steward.resources.upgrade_policy import UpgradePolicy
 from steward.resources.upgrade_run import UpgradeRun
 
-KINDS: tuple[type[Resource], ...] = (ReleaseCatalog, UpgradePlan, UpgradePolicy, UpgradeRun)
+KINDS: tuple[type[Resource], ...] = (
+    ReleaseCatalog,
+    UpgradePlan,
+    UpgradePolicy,
+    UpgradeRun,
+    ConformanceSuite,
+    ConformanceRun,
+)
 
 __all__ = [
     "KINDS",
     "Condition",
     "ConditionStatus",
+    "ConformanceRun",
+    "ConformanceSuite",
     "ObjectMeta",
     "ReleaseCatalog",
     "Resource",

@@ -29,6 +29,8 @@ _WORDS: dict[str, str] = {
     "reason": "AsPlanned",
     "step": "control-plane",
     "step_type": "UpgradeControlPlane",
+    "feature": "mtls.identity",
+    "claim": "A request between meshed pods carries the identity of its client.",
 }
 
 E = TypeVar("E", bound=Event)

@@ -1,0 +1,193 @@
+"""The steps a probe is made of, as data: what a run does, a dry run prints, and a person repeats by hand.
+
+Every step has a name under which its result is found in the evidence. Steps run one after the other, except those
+within `During`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from services.conformance.core.orders import Call, Fetch, Hold, Lookup, Reply
+from steward.jsonvalue import JsonObject
+from steward.kube.resources import Resource
+
+
+@dataclass(frozen=True, slots=True)
+class Calls:
+    """Let every pod of an actor make calls (`actor` may be one pod of it: `sm-0`). Evidence: the replies of all."""
+
+    name: str
+    actor: str
+    call: Call
+
+
+@dataclass(frozen=True, slots=True)
+class Until:
+    """Call again and again until `consecutive` replies in a row meet the wish. Evidence: an `Effect`."""
+
+    name: str
+    actor: str
+    call: Call
+    meets: Callable[[Reply], bool]
+    wish: str
+    bound: timedelta
+    consecutive: int = 3
+    every: timedelta = timedelta(milliseconds=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """Read the metrics of the proxies of an actor's pods, by way of an agent (`by`). Evidence: one page a pod."""
+
+    name: str
+    of: str
+    by: str = "cm"
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Any other order to an agent. Evidence: what it saw."""
+
+    name: str
+    actor: str
+    doing: Fetch | Hold | Lookup
+
+
+@dataclass(frozen=True, slots=True)
+class Released:
+    """Close what an actor holds under `held`. Evidence: how it fared."""
+
+    name: str
+    actor: str
+    held: str
+
+
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """Apply objects in a namespace of the run. Evidence: when the API accepted them. Removed when the probe ends."""
+
+    name: str
+    objects: tuple[JsonObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """Delete objects that this probe applied."""
+
+    name: str
+    objects: tuple[JsonObject, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tried:
+    """Create as a server-side dry run. Evidence: the object as the API server would have it, or its refusal."""
+
+    name: str
+    object: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """Read objects. Evidence: them. `names` empty: all of the namespace that have the labels."""
+
+    name: str
+    resource: Resource
+    namespace: str = ""
+    names: tuple[str, ...] = ()
+    labels: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUntil:
+    """Read objects until they meet a wish. Evidence: an `Effect`, with the objects of the last look."""
+
+    name: str
+    look: Looked
+    meets: Callable[[tuple[JsonObject, ...]], bool]
+    wish: str
+    bound: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Destinations:
+    """Ask each replica of destination for the endpoints of an authority (`name.ns.svc.domain:port`)."""
+
+    name: str
+    authority: str
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Ask destination for the profile of an address (`ip:port` or authority)."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundPolicy:
+    """Ask the policy controller what the proxies of a namespace are told about a target."""
+
+    name: str
+    namespace: str
+    authority: str
+
+
+@dataclass(frozen=True, slots=True)
+class InboundPolicy:
+    """Ask the policy controller what the proxy of a pod of an actor is told about one of its ports."""
+
+    name: str
+    actor: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """Wait until an actor (also one that the probe applied, by its `app` label) has `pods` ready pods."""
+
+    name: str
+    actor: str
+    namespace: str
+    pods: int
+    bound: timedelta = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Let time pass, and say for what."""
+
+    name: str
+    duration: timedelta
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class During:
+    """Run `steps` one after the other while `load` goes on; `load` ends early when they are done."""
+
+    name: str
+    load: Calls
+    steps: "tuple[Step, ...]" = field(default=())
+
+
+Step = (
+    Calls
+    | Until
+    | Pages
+    | Asked
+    | Released
+    | Applied
+    | Removed
+    | Tried
+    | Looked
+    | LookedUntil
+    | Destinations
+    | Profile
+    | OutboundPolicy
+    | InboundPolicy
+    | Ready
+    | Wait
+    | During
+)
