@@ -1,0 +1,47 @@
+"""Every probe there is.
+
+A family of features is a module of this package that exposes `PROBES`. To add one: a line in `FAMILIES`.
+"""
+
+from collections.abc import Iterable
+
+from services.conformance.core.probe import Probe
+from steward.conformance.results import Safety, Tier
+
+FAMILIES: tuple[tuple[Probe, ...], ...] = ()
+
+PROBES: tuple[Probe, ...] = tuple(sorted((probe for family in FAMILIES for probe in family), key=lambda each: each.id))
+
+
+def chosen(
+    include: Iterable[str],
+    exclude: Iterable[str],
+    tiers: Iterable[Tier],
+    allow: Iterable[Safety],
+    *,
+    of: Iterable[Probe] = PROBES,
+) -> tuple[Probe, ...]:
+    """The probes that a suite asks for: of its tiers, no bolder than it allows, included (all where none is named).
+
+    A pattern is a feature (`mtls.identity`), a group (`mtls`, which is the same as `mtls.*`), or a part of one
+    (`retry.*`). A feature that is named outright comes along whatever its tier is; never one that is not allowed.
+    """
+    wanted, unwanted = tuple(include), tuple(exclude)
+    levels, allowed = frozenset(tiers), frozenset(allow)
+    return tuple(
+        probe
+        for probe in of
+        if probe.safety in allowed
+        and not _any(unwanted, probe.id)
+        and (probe.id in wanted or (probe.tier in levels and (not wanted or _any(wanted, probe.id))))
+    )
+
+
+def matches(pattern: str, feature: str) -> bool:
+    """Whether a pattern means a feature."""
+    stem = pattern.removesuffix(".*")
+    return feature == pattern or feature.startswith(f"{stem}.")
+
+
+def _any(patterns: tuple[str, ...], feature: str) -> bool:
+    return any(matches(pattern, feature) for pattern in patterns)
