@@ -123,7 +123,7 @@ def _legacy() -> Iterator[Family]:
     yield _counter("inbound_tcp_authz_terminate_total", _TARGET | _SERVER | _CLIENT | {"sni"})
     yield _counter("inbound_http_errors_total", _TARGET | _SERVER | {"error"})
     yield _counter("inbound_tcp_errors_total", _TARGET | {"error"})
-    yield _counter("outbound_http_errors_total", _TARGET | {"error"})
+    yield _counter("outbound_http_errors_total", _labels("error"))
     yield _counter("outbound_tcp_errors_total", _TARGET | {"error"})
     for word in ("streams", "requests"):
         yield _counter(f"opentelemetry_span_export_{word}")
