@@ -71,7 +71,8 @@ class ProxyApi:
             response_deserializer=Update.FromString,
         )
         asked = GetDestination(scheme="k8s", path=authority, context_token=context)
-        return endpoints_of(as_json(await self._first(get(asked, timeout=self._timeout))))
+        update = await self._first(get(asked, timeout=self._timeout))
+        return endpoints_of(as_json(update))
 
     async def profile(self, address: str, *, context: str = "") -> JsonObject:
         """The profile of `ip:port` or of an authority."""
@@ -81,7 +82,8 @@ class ProxyApi:
             response_deserializer=DestinationProfile.FromString,
         )
         asked = GetDestination(path=address, context_token=context)
-        return as_json(await self._first(get(asked, timeout=self._timeout)))
+        profile = await self._first(get(asked, timeout=self._timeout))
+        return as_json(profile)
 
     async def outbound_policy(self, workload: str, ip: str, port: int) -> JsonObject:
         """What the proxy of `workload` (`namespace:pod`) is told about an address that its application dials."""
