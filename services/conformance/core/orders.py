@@ -8,6 +8,8 @@ from pydantic import AwareDatetime, Field
 from steward.events.base import Part
 
 Headers = tuple[tuple[str, str], ...]
+EACH_CALL = "{call}"
+"""In the path or a header of a call: becomes a word that no other call has, so that a server counts it by itself."""
 
 
 class Protocol(StrEnum):
@@ -60,6 +62,13 @@ class Call(Part):
     per_second: Annotated[float, Field(ge=0, le=5_000)] = Field(default=0, description="0: each after the other.")
     keep: bool = Field(default=True, description="One connection for all; else each call dials anew.")
     timeout_seconds: Annotated[float, Field(gt=0, le=120)] = 10
+
+    def as_one(self, word: str) -> "Call":
+        """The same call with `word`, which must be its alone (`<order>-<number>`), in place of each `{call}`."""
+        if EACH_CALL not in self.path and not any(EACH_CALL in value for _, value in self.headers):
+            return self
+        headers = tuple((name, value.replace(EACH_CALL, word)) for name, value in self.headers)
+        return self.model_copy(update={"path": self.path.replace(EACH_CALL, word), "headers": headers})
 
 
 class Fetch(Part):

@@ -10,6 +10,7 @@
     close               the connection is closed without an answer
     close-after=N       the answer breaks off after N bytes of its body (of a stream, or of a WebSocket: N pieces)
     retry-after=S       the answer has the header `retry-after: S`
+    only=POD            the wishes are for the pod of that name; every other one answers as if it had been asked nothing
 
 Other parameters mean nothing to the server and are free for routes to match.
 """
@@ -47,6 +48,11 @@ class Wishes:
     close: bool = False
     close_after: int | None = None
     retry_after: int | None = None
+    only: str = ""
+
+    def of_pod(self, pod: str) -> "Wishes":
+        """What of it this pod has to heed."""
+        return self if self.only in ("", pod) else Wishes()
 
     def on(self, path: str = "/") -> str:
         """The path with these wishes; `path` may have a query already."""
@@ -62,6 +68,7 @@ class Wishes:
             "close": "" if self.close else None,
             "close-after": self.close_after,
             "retry-after": self.retry_after,
+            "only": self.only or None,
         }
         query = urlencode({name: value for name, value in given.items() if value is not None}, quote_via=quote)
         return path if not query else f"{path}{'&' if '?' in path else '?'}{query}"
@@ -99,6 +106,7 @@ def wishes_of(path: str) -> Wishes:
         close=given.get("close", "false").lower() not in ("false", "0", "no"),
         close_after=_whole(given, "close-after", LARGEST_BODY),
         retry_after=_whole(given, "retry-after", 86_400),
+        only=given.get("only", ""),
     )
 
 
