@@ -8,7 +8,7 @@ from pydantic import AwareDatetime, Field
 from steward.events.base import Part
 
 Headers = tuple[tuple[str, str], ...]
-EACH_CALL = "{call}"
+EACH_CALL = "~call~"
 """In the path or a header of a call: becomes a word that no other call has, so that a server counts it by itself."""
 
 
@@ -64,7 +64,7 @@ class Call(Part):
     timeout_seconds: Annotated[float, Field(gt=0, le=120)] = 10
 
     def as_one(self, word: str) -> "Call":
-        """The same call with `word`, which must be its alone (`<order>-<number>`), in place of each `{call}`."""
+        """The same call with `word`, which must be its alone (`<order>-<number>`), in place of each `~call~`."""
         if EACH_CALL not in self.path and not any(EACH_CALL in value for _, value in self.headers):
             return self
         headers = tuple((name, value.replace(EACH_CALL, word)) for name, value in self.headers)
