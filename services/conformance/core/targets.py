@@ -1,7 +1,6 @@
-"""Short ways to write calls: where they go, what the echo server is asked for, and who asks."""
+"""Short ways to write calls: where they go, and who makes them. What the echo server is asked for is written with `Wishes`."""
 
 from datetime import timedelta
-from urllib.parse import urlencode
 
 from services.conformance.core.orders import Call, Conversation, Headers, Protocol, Target
 from services.conformance.core.stage import PORTS, Place, Port, Stage
@@ -40,14 +39,6 @@ def at_pod(stage: Stage, actor: str, port: Port | int = Port.HTTP, index: int = 
 def number(port: Port | int) -> int:
     """The number of a port."""
     return PORTS[port] if isinstance(port, Port) else port
-
-
-def asking(path: str = "/", **wishes: str | float | bool) -> str:
-    """A path by which the echo server is asked for more than an echo: `asking(status=503)`, `asking(fail_until=1)`."""
-    query = {
-        key.replace("_", "-"): f"{value:g}" if isinstance(value, float) else value for key, value in wishes.items()
-    }
-    return f"{path}?{urlencode(query)}" if query else path
 
 
 def get(target: Target, path: str = "/", *, times: int = 1, headers: Headers = (), timeout: float = 10) -> Call:

@@ -1,11 +1,10 @@
-"""What the control plane told, read: answers are its messages in protobuf's JSON form (`add.addrs`, `tlsIdentity`)."""
+"""What the control plane told, read: answers are its messages as `steward.proxy_api` puts them into JSON."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 
 from services.conformance.core.evidence import Evidence, NotTold
-from steward.jsonvalue import JsonObject, dig, rows, table, text, whole
+from steward.jsonvalue import JsonObject, dig, rows, text, whole
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,16 +37,9 @@ def endpoints_told(evidence: Evidence, step: str) -> Mapping[str, tuple[ToldEndp
 
 def _endpoint(address: JsonObject) -> ToldEndpoint:
     return ToldEndpoint(
-        ip=_ip(table(address, "addr", "ip")),
+        ip=text(address, "addr", "ip"),
         port=whole(address, "addr", "port"),
         identity=text(address, "tlsIdentity", "dnsLikeIdentity", "name"),
         opaque=dig(address, "protocolHint", "opaque") is not None,
         pod=text(address, "metricLabels", "pod"),
     )
-
-
-def _ip(ip: JsonObject) -> str:
-    number = ip.get("ipv4")
-    if isinstance(number, int):
-        return str(IPv4Address(number))
-    return text(ip, "ipv6") or str(table(ip, "ipv6") or "")

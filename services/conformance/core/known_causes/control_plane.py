@@ -14,7 +14,7 @@ from steward.jsonvalue import JsonObject, flag, rows, strings
 
 def _cp_unreachable(_stage: Stage, evidence: Evidence) -> str | None:
     told = evidence.told(why.DESTINATIONS) if why.DESTINATIONS in evidence else None
-    if isinstance(told, NotTold) and told.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED"):
+    if isinstance(told, NotTold) and told.code in ("Unavailable", "DeadlineExceeded"):
         return f"destination answers {told.code}: {told.message}"
     failures = {
         name: growth_of(evidence, before, after, "control_response_total", classification="failure")
