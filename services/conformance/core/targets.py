@@ -1,4 +1,4 @@
-"""Short ways to write calls: where they go, and who makes them. What the echo server is asked for is written with `Wishes`."""
+"""Short ways to write calls: where they go, and who makes them. What is asked of the server is said with `Wishes`."""
 
 from datetime import timedelta
 
