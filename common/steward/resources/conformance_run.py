@@ -8,7 +8,8 @@ from pydantic import AwareDatetime, Field
 from steward.conformance.results import Capability, State, Verdict
 from steward.events.conformance import ConformanceOutcome, Feature, Finding, VerdictCounts
 from steward.resources.base import CamelCase, Column, Condition, LocalRef, Model, Patience, Resource, Sentence
-from steward.resources.conformance_suite import ConformanceSuiteSpec, FeaturePattern, Pace
+from steward.resources.conformance_suite import ConformanceSuiteSpec, Pace
+from steward.resources.feature_pattern import FeaturePattern
 from steward.resources.rules import atomic, map_list, rules
 
 

@@ -7,17 +7,9 @@ from pydantic import AwareDatetime, Field
 
 from steward.conformance.results import Safety, Tier
 from steward.resources.base import Column, Condition, Model, Patience, Resource, Sentence
-from steward.resources.rules import atomic, map_list, reads_as, rules
+from steward.resources.feature_pattern import FeaturePattern
+from steward.resources.rules import atomic, map_list, rules
 
-FEATURE_PATTERN = r"^[a-z][a-z0-9-]*(\.(\*|[a-z0-9][a-z0-9-]*))*$"
-FeaturePattern = Annotated[
-    str,
-    Field(
-        pattern=FEATURE_PATTERN,
-        max_length=128,
-        json_schema_extra=reads_as(FEATURE_PATTERN, "a feature is written like `mtls.identity`, a group like `mtls`"),
-    ),
-]
 Prefix = Annotated[str, Field(pattern=r"^[a-z]([a-z0-9-]*[a-z0-9])?$", max_length=40)]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from steward.resources.base import Column, Condition, Model, Name, Patience, Resource, Seconds, Sentence
+from steward.resources.feature_pattern import FeaturePattern
 from steward.resources.release_catalog import Logical
 from steward.resources.rules import RANGE, SAYS_RANGE, SAYS_STEP_NAME, STEP_NAME, atomic, map_list, once, rules
 
@@ -41,6 +42,7 @@ class GateType(StrEnum):
     CERTIFICATES = "Certificates"
     KUBERNETES_VERSION = "KubernetesVersion"
     OWNERSHIP_CONFLICT = "OwnershipConflict"
+    CONFORMANCE = "Conformance"
 
 
 class GatePhase(StrEnum):
@@ -117,6 +119,19 @@ class VersionSkew(Model):
     max_logical_versions: int = Field(default=1, ge=0, le=10)
 
 
+class Conformance(Model):
+    """A ConformanceRun of its own, once, whose verdict is the answer."""
+
+    suite: Name = "default"
+    only: tuple[FeaturePattern, ...] = Field(
+        default=(),
+        max_length=256,
+        description="Features or groups; all of the suite where empty.",
+        json_schema_extra=atomic(),
+    )
+    timeout_seconds: Patience = Field(default=1_800, description="Then nobody can tell, which does not pass.")
+
+
 class GateTemplate(Model):
     """A gate that steps name."""
 
@@ -126,6 +141,7 @@ class GateTemplate(Model):
     injector_dry_run: InjectorDryRun | None = None
     certificates: Certificates | None = None
     version_skew: VersionSkew | None = None
+    conformance: Conformance | None = None
 
 
 class Prune(Model):
@@ -172,6 +188,7 @@ _GATE_RULES = rules(
         "certificates belongs to gates of type Certificates",
     ),
     ("self.all(g, !has(g.versionSkew) || g.type == 'VersionSkew')", "versionSkew belongs to gates of type VersionSkew"),
+    ("self.all(g, !has(g.conformance) || g.type == 'Conformance')", "conformance belongs to gates of type Conformance"),
 )
 
 

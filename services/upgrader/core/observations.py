@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeAlias
 
+from steward.events.conformance import ConformanceOutcome, VerdictCounts
 from steward.linkerd.certificates import CertificateInventory
 from steward.linkerd.ownership import Ownership
 from steward.linkerd.version import Version
@@ -114,7 +115,41 @@ class VersionsSeen:
     unknown_proxies: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class BrokenFeature:
+    """A feature of the mesh that does not work."""
+
+    feature: str
+    message: str
+    """What was seen, with the cause where one was found."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConformanceSeen:
+    """How a ConformanceRun ended."""
+
+    run: str
+    outcome: ConformanceOutcome
+    message: str
+    summary: VerdictCounts
+    broken: tuple[BrokenFeature, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Awaited:
+    """The answer is on its way; ask again."""
+
+    message: str
+
+
 Observation: TypeAlias = (
-    tuple[CheckSeen, ...] | InjectionsSeen | CertificateInventory | KubernetesSeen | Ownership | VersionsSeen | Unseen
+    tuple[CheckSeen, ...]
+    | InjectionsSeen
+    | CertificateInventory
+    | KubernetesSeen
+    | Ownership
+    | VersionsSeen
+    | ConformanceSeen
+    | Unseen
 )
 """The observation of a gate. Certificates and ownership are `steward.linkerd`'s own facts."""

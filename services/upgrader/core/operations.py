@@ -40,6 +40,14 @@ def run_name(source: Version, target: Version, plan: str, plan_hash: str, policy
     return f"{target}-{hashlib.sha256(text.encode()).hexdigest()[:_SHORT]}"
 
 
+def exercise_name(run: UpgradeRun, step: str, gate: str, moment: str, last_answer: str) -> str:
+    """The name of the ConformanceRun that answers a gate: asked again after a crash it is the same one, and another
+    one only after an answer was written down, at `last_answer`."""
+    attempt = next((each.attempt for each in (run.status.steps if run.status else ()) if each.name == step), 0)
+    text = "/".join((run.metadata.uid, step, gate, moment, str(attempt), last_answer))
+    return f"{run.metadata.name[:180]}-{gate}-{hashlib.sha256(text.encode()).hexdigest()[:_SHORT]}"
+
+
 def marker(run: UpgradeRun) -> str:
     """What the pod templates of the run's workloads carry: `<version>/<plan hash>/<epoch>`, never a time.
 

@@ -38,6 +38,18 @@ class Order:
     """Beyond CustomResourceDefinition and Namespace, which are never deleted."""
 
 
+@dataclass(frozen=True, slots=True)
+class Exercise:
+    """A ConformanceRun that is wanted. The same name is the same exercise, however often it is asked for."""
+
+    name: str
+    suite: str
+    only: tuple[str, ...]
+    timeout: timedelta
+    upgrade_run: str
+    operation_id: str
+
+
 class Stage(StrEnum):
     """How far the goal of a step is, as observed: the cluster is asked, not our memory."""
 

@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
 
-from services.upgrader.core.observations import CheckSeen, InjectionsSeen, KubernetesSeen, Unseen
-from services.upgrader.core.orders import Order, Outcome, Restart, StepObservation, StepPreview
+from services.upgrader.core.observations import (
+    Awaited,
+    CheckSeen,
+    ConformanceSeen,
+    InjectionsSeen,
+    KubernetesSeen,
+    Unseen,
+)
+from services.upgrader.core.orders import Exercise, Order, Outcome, Restart, StepObservation, StepPreview
 from steward.linkerd.certificates import CertificateInventory
 from steward.linkerd.ownership import Ownership
 from steward.linkerd.version import Version
@@ -63,6 +70,10 @@ class Probes(Protocol):
 
     async def ownership(self) -> Ownership | Unseen:
         """Every sign of who owns the installation."""
+        ...
+
+    async def conformance(self, exercise: Exercise) -> ConformanceSeen | Awaited | Unseen:
+        """Ask for the ConformanceRun of that name where it does not exist, and say how it stands."""
         ...
 
 

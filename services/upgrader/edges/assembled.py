@@ -11,6 +11,7 @@ from services.upgrader.edges.apply import Applier, Kinds
 from services.upgrader.edges.catalog import Catalog
 from services.upgrader.edges.cli_installation import CliInstallation
 from services.upgrader.edges.downloads import Downloads, http_client
+from services.upgrader.edges.exercise import ExerciseEdge
 from services.upgrader.edges.gitops import GitOpsInstallation
 from services.upgrader.edges.helm import Helm, HelmCommand
 from services.upgrader.edges.helm_installation import HelmInstallation
@@ -83,7 +84,7 @@ async def assembled(kube: Kube, clock: Clock, around: Surroundings) -> AsyncIter
                 }
             ),
             WorkloadEdge(kube),
-            ProbeEdge(kube, toolbox, Catalog(kube), around.namespace),
+            ProbeEdge(kube, toolbox, Catalog(kube), around.namespace, ExerciseEdge(kube, clock)),
         )
 
 

@@ -5,9 +5,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TypeVar
 
-from services.upgrader.core.observations import CheckSeen, InjectionsSeen, KubernetesSeen, Unseen
+from services.upgrader.core.observations import (
+    Awaited,
+    CheckSeen,
+    ConformanceSeen,
+    InjectionsSeen,
+    KubernetesSeen,
+    Unseen,
+)
+from services.upgrader.core.orders import Exercise
 from services.upgrader.edges.catalog import Catalog
 from services.upgrader.edges.check_report import UnreadableReport
+from services.upgrader.edges.exercise import ExerciseEdge
 from services.upgrader.edges.helm import CONTROL_PLANE_CHART
 from services.upgrader.edges.injector import Injector
 from services.upgrader.edges.installation import unseen
@@ -36,6 +45,7 @@ class ProbeEdge:
     toolbox: Toolbox
     catalog: Catalog
     namespace: str
+    exercises: ExerciseEdge
 
     async def linkerd_check(self, target: Version, scope: CheckScope, timeout: timedelta) -> CheckSeen | Unseen:
         """`linkerd check` by the CLI of `target`."""
@@ -85,6 +95,10 @@ class ProbeEdge:
             return await gather_ownership(self.kube, self.namespace)
         except StewardError as error:
             return unseen(error)
+
+    async def conformance(self, exercise: Exercise) -> ConformanceSeen | Awaited | Unseen:
+        """Ask for the ConformanceRun of that name where it does not exist, and say how it stands."""
+        return await self.exercises.ask(exercise)
 
 
 def _first(group: BaseExceptionGroup[E]) -> E:

@@ -11,6 +11,7 @@ from services.upgrader.core.decide import Facts, decide
 from services.upgrader.core.journal import Said
 from services.upgrader.core.ledger import status_of, step_of
 from services.upgrader.core.logical import LogicalVersions
+from services.upgrader.core.observations import Awaited
 from services.upgrader.core.ordering import definition, order_for
 from services.upgrader.core.orders import Broken, Done, Refused
 from services.upgrader.core.plans import Refusal
@@ -139,8 +140,14 @@ class Conductor:
         for gate in act.gates:
             question = Question(run, snapshot, act.step, gate, act.moment, logical)
             answer = await self._questions.ask(question)
+            if isinstance(answer, Awaited):
+                continue
             evidence.append(answer)
             self._readings.answered(answer)
+        if not evidence:
+            # Nothing is written while an answer is on its way: the run is read again, so that a pause is heard.
+            await self._world.clock.sleep(self._world.tempo.look_again)
+            return
         await self._write(run, ledger.asked(run, act.step, evidence, self._world.clock.now()))
 
     async def _act(self, run: UpgradeRun, name: str) -> None:

@@ -8,15 +8,17 @@ from services.upgrader.core.gates.judging import judge, weighed
 from services.upgrader.core.gates.verdict import Context
 from services.upgrader.core.ledger import status_of
 from services.upgrader.core.logical import LogicalVersions
-from services.upgrader.core.observations import CheckSeen, Observation, Unseen
+from services.upgrader.core.observations import Awaited, CheckSeen, Observation, Unseen
+from services.upgrader.core.operations import exercise_name, operation_id
 from services.upgrader.core.ordering import definition
+from services.upgrader.core.orders import Exercise
 from services.upgrader.core.ports import Probes
 from services.upgrader.core.rollout.surveying import namespaces_to_try
 from services.upgrader.engine.mesh import Mesh, look, versions
 from steward.clock import Clock
 from steward.linkerd.version import Version
-from steward.resources.upgrade_plan import GateTemplate, GateType, InjectorDryRun, LinkerdCheck
-from steward.resources.upgrade_run import Evidence, Snapshot, UpgradeRun
+from steward.resources.upgrade_plan import Conformance, GateTemplate, GateType, InjectorDryRun, LinkerdCheck
+from steward.resources.upgrade_run import Evidence, Snapshot, StepStatus, UpgradeRun
 
 CHECK_TIMEOUT = timedelta(minutes=2)
 """For one `linkerd check`, which waits for what is missing as long as it is let."""
@@ -38,6 +40,19 @@ class Question:
         """Where the run leads."""
         return Version.parse(self.run.spec.target)
 
+    def exercise(self) -> Exercise:
+        """What a gate of type Conformance asks for; the same until its answer is written down."""
+        settings = self.gate.conformance or Conformance()
+        step = next(each for each in status_of(self.run).steps if each.name == self.step)
+        return Exercise(
+            name=exercise_name(self.run, self.step, self.gate.name, self.moment.value, _last_answer(step, self.gate)),
+            suite=settings.suite,
+            only=settings.only,
+            timeout=timedelta(seconds=settings.timeout_seconds),
+            upgrade_run=self.run.metadata.name,
+            operation_id=operation_id(self.run.metadata.uid, step.name, step.attempt),
+        )
+
     def context(self, now: datetime) -> Context:
         """What a judgement may know besides the observation."""
         return Context(
@@ -58,9 +73,11 @@ class Questions:
     mesh: Mesh
     clock: Clock
 
-    async def ask(self, question: Question) -> Evidence:
-        """What the gate says at this moment."""
-        observation = await self._observe(question.gate, question.snapshot, question.target)
+    async def ask(self, question: Question) -> Evidence | Awaited:
+        """What the gate says at this moment, or that its answer is on its way."""
+        observation = await self._observe(question)
+        if isinstance(observation, Awaited):
+            return observation
         verdict = judge(question.gate, observation, question.context(self.clock.now()))
         if question.moment is not Moment.BASELINE:
             baseline = baseline_of(status_of(question.run).steps, question.gate.name)
@@ -74,7 +91,8 @@ class Questions:
             }
         )
 
-    async def _observe(self, gate: GateTemplate, snapshot: Snapshot, target: Version) -> Observation:
+    async def _observe(self, question: Question) -> Observation | Awaited:
+        gate, snapshot, target = question.gate, question.snapshot, question.target
         match gate.type:
             case GateType.LINKERD_CHECK:
                 return await self._check(gate.linkerd_check or LinkerdCheck(), target)
@@ -89,6 +107,8 @@ class Questions:
                 return await self.probes.kubernetes(target)
             case GateType.OWNERSHIP_CONFLICT:
                 return await self.probes.ownership()
+            case GateType.CONFORMANCE:
+                return await self.probes.conformance(question.exercise())
 
     async def _check(self, settings: LinkerdCheck, target: Version) -> tuple[CheckSeen, ...] | Unseen:
         found: list[CheckSeen] = []
@@ -105,3 +125,8 @@ class Questions:
             return seen
         mode = snapshot.policy_spec.data_plane.selection.mode
         return await self.probes.injections(namespaces_to_try(seen, mode, settings.namespaces))
+
+
+def _last_answer(step: StepStatus, gate: GateTemplate) -> str:
+    answers = [each.observed_at.isoformat() for each in step.evidence if each.gate == gate.name]
+    return max(answers, default="")

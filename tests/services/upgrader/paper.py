@@ -275,12 +275,12 @@ class PaperCluster:
             case GateType.INJECTOR_DRY_RUN:
                 probe = Injection("shop", admitted=True, proxy=self.injects, version=self.version, trust=TRUST)
                 return InjectionsSeen((probe,), self.version, TRUST)
-            case GateType.CERTIFICATES:
-                return Unseen("NotOnPaper", "there are no certificates on paper")
             case GateType.KUBERNETES_VERSION:
                 return KubernetesSeen("v1.36.3", ">=1.31.0-0")
             case GateType.OWNERSHIP_CONFLICT:
                 return Ownership(self.method, Mixture.NONE, ())
+            case GateType.CERTIFICATES | GateType.CONFORMANCE:
+                return Unseen("NotOnPaper", f"there is no {gate.type} on paper")
 
 
 def healthy_check(scope: CheckScope, *, error: str = "") -> CheckSeen:

@@ -37,6 +37,7 @@ thead th{color:var(--soft);font-weight:500}.matrix .group th{padding-top:16px;co
 .v-flaky{color:var(--warn);fill:var(--warn)}.v-inconclusive{color:var(--unsure);fill:var(--unsure)}
 .v-skipped,.v-unsupported,.v-notapplicable{color:var(--none);fill:var(--none)}
 tr.ok td:first-child{color:var(--good)}tr.bad td:first-child{color:var(--bad)}tr.bad{font-weight:600}
+td[class^=v-]{white-space:nowrap}
 summary{cursor:pointer;color:var(--soft);margin:10px 0 4px}a{color:inherit}
 @media print{article{break-inside:avoid}}
 """

@@ -4,6 +4,7 @@ from typing import assert_never
 
 from services.upgrader.core.gates import (
     certificates,
+    conformance,
     injector,
     kubernetes_version,
     linkerd_check,
@@ -11,7 +12,15 @@ from services.upgrader.core.gates import (
     version_skew,
 )
 from services.upgrader.core.gates.verdict import Context, Verdict, compared, unseen
-from services.upgrader.core.observations import InjectionsSeen, KubernetesSeen, Observation, Unseen, VersionsSeen
+from services.upgrader.core.observations import (
+    CheckSeen,
+    ConformanceSeen,
+    InjectionsSeen,
+    KubernetesSeen,
+    Observation,
+    Unseen,
+    VersionsSeen,
+)
 from steward.linkerd.certificates import CertificateInventory
 from steward.linkerd.ownership import Ownership
 from steward.resources.upgrade_plan import (
@@ -33,16 +42,28 @@ def judge(gate: GateTemplate, observation: Observation, context: Context) -> Ver
     match observation:
         case Unseen():
             return unseen(observation)
-        case InjectionsSeen():
-            return injector.judge(observation)
         case CertificateInventory():
             return certificates.judge(observation, gate.certificates or Certificates(), context.now)
-        case KubernetesSeen():
-            return kubernetes_version.judge(observation, context)
         case Ownership():
             return ownership.judge(observation, context)
         case VersionsSeen():
             return version_skew.judge(observation, gate.version_skew or VersionSkew(), context)
+        case _:
+            return _of_what_runs(gate, observation, context)
+
+
+def _of_what_runs(
+    gate: GateTemplate,
+    observation: tuple[CheckSeen, ...] | InjectionsSeen | KubernetesSeen | ConformanceSeen,
+    context: Context,
+) -> Verdict:
+    match observation:
+        case InjectionsSeen():
+            return injector.judge(observation)
+        case KubernetesSeen():
+            return kubernetes_version.judge(observation, context)
+        case ConformanceSeen():
+            return conformance.judge(observation)
         case tuple():
             return linkerd_check.judge(observation, gate.linkerd_check or LinkerdCheck())
         case _:
