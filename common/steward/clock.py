@@ -2,6 +2,8 @@
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
@@ -33,3 +35,19 @@ class SystemClock:
 
     async def sleep(self, duration: timedelta) -> None:
         await asyncio.sleep(max(0.0, duration.total_seconds()))
+
+
+@asynccontextmanager
+async def within(clock: Clock, patience: timedelta) -> AsyncIterator[None]:
+    """As `asyncio.timeout`, by a clock: raise TimeoutError where the block takes longer than `patience`."""
+    async with asyncio.timeout(None) as bound:
+
+        async def expire() -> None:
+            await clock.sleep(patience)
+            bound.reschedule(asyncio.get_running_loop().time())
+
+        waiting = asyncio.create_task(expire())
+        try:
+            yield
+        finally:
+            waiting.cancel()

@@ -9,6 +9,7 @@
     lanes         many keys at once, each key in order
     consuming     deliveries → handler → answer
     dead_letters  what was given up, why, and its replay
+    asking        what only those hear who listen just now: questions and answers that nothing keeps
     reading       stored events, from wherever you like
     lock          who leads, with a fencing token
     metrics       what is counted

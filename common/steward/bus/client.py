@@ -1,10 +1,12 @@
 """All of the bus in one object."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime, timedelta
 from typing import Self
 
+from steward.bus.asking import Receive, ask, listen
 from steward.bus.connection import Connection
 from steward.bus.consuming import Consumption, Handle
 from steward.bus.dead_letters import DeadLetters
@@ -12,10 +14,10 @@ from steward.bus.lock import KvLock
 from steward.bus.metrics import BusMetrics
 from steward.bus.publishing import Published, Publisher
 from steward.bus.pulling import Pace
-from steward.bus.reading import event_ids, tail
+from steward.bus.reading import Stored, event_ids, stored_messages, tail
 from steward.bus.reconcile import Change, ensure, reconcile
 from steward.bus.settings import BusSettings
-from steward.bus.streams import EVENTS, STORES, ConsumerSpec, Start, StoreSpec
+from steward.bus.streams import EVENTS, RESULTS, STORES, ConsumerSpec, Start, StoreSpec
 from steward.clock import Clock
 from steward.events.base import Envelope, Event
 
@@ -83,6 +85,28 @@ class Bus:
     async def publish(self, envelope: Envelope[Event]) -> Published:
         """Store an event exactly once: safe to repeat under the same id, retried until the deadline."""
         return await self._publisher.publish(envelope)
+
+    async def store_once(
+        self, subject: str, payload: bytes, *, message_id: str, headers: Mapping[str, str] | None = None
+    ) -> Published:
+        """Store the only message that `subject` will ever have; sent again after days it is still stored once."""
+        return await self._publisher.store_once(subject, payload, message_id, headers or {})
+
+    def stored(self, subject_filter: str, *, stream: str = RESULTS.name) -> AsyncGenerator[Stored, None]:
+        """What `stream` keeps on `subject_filter`, in the order in which it came."""
+        return stored_messages(self._connection, stream, subject_filter)
+
+    async def send(self, subject: str, payload: bytes = b"") -> None:
+        """Tell whoever listens just now; nobody keeps it, nobody says whether it arrived."""
+        await self._connection.send(subject, payload)
+
+    async def ask(self, subject: str, payload: bytes, *, timeout: timedelta) -> bytes:
+        """Ask whoever listens just now; raises NobodyListens at once, or AnswerLate."""
+        return await ask(self._connection, subject, payload, timeout=timeout)
+
+    def listen(self, subject: str, receive: Receive) -> AbstractAsyncContextManager[None]:
+        """Have `receive` called with what is sent and asked on `subject`; see `steward.bus.asking`."""
+        return listen(self._connection, subject, receive)
 
     async def consume(
         self, consumer: ConsumerSpec, handle: Handle, *, concurrency: int = 16, pace: Pace | None = None

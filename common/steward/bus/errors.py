@@ -8,7 +8,10 @@ BusError
 ├── StreamMissing     a stream or a consumer that should be there is not
 ├── EventTooLarge     more bytes than the server takes
 ├── PublishFailed     the event is certainly not stored
+│   └── SubjectTaken  because its subject, which may hold one message only, has one
 ├── PublishUnknown    the deadline passed; the event may or may not be stored, publishing it again is safe
+├── NobodyListens     a question was put where nobody answers questions
+├── AnswerLate        a question was put, and no answer came in time
 ├── LockLost          somebody else may hold the lock by now
 └── ApiError          JetStream said no, with its own code
 """
@@ -48,8 +51,20 @@ class PublishFailed(BusError):
     """The event is certainly not stored."""
 
 
+class SubjectTaken(PublishFailed):
+    """The message is not stored, because its subject may hold one message only and has one."""
+
+
 class PublishUnknown(BusError):
     """The deadline passed: the event may or may not be stored. Publishing it again under its id is safe."""
+
+
+class NobodyListens(BusError):
+    """A question was put where nobody answers questions."""
+
+
+class AnswerLate(BusError):
+    """A question was put, and no answer came in time: whether it was heard is unknown."""
 
 
 class LockLost(BusError):

@@ -10,7 +10,7 @@ from typing import cast
 import nats.errors
 
 from steward.bus.connection import Connection
-from steward.bus.errors import EventTooLarge, PublishFailed, PublishUnknown
+from steward.bus.errors import EventTooLarge, PublishFailed, PublishUnknown, SubjectTaken
 from steward.events.base import Envelope, Event
 from steward.events.codec import CONTENT_TYPE, encode
 from steward.events.subjects import event_name, subject_of
@@ -18,11 +18,13 @@ from steward.jsonvalue import JsonObject, flag, table, text, whole
 
 MESSAGE_ID = "Nats-Msg-Id"
 REPLAY_FOR = "Steward-Replay-For"
+ONLY_IF_LAST = "Nats-Expected-Last-Subject-Sequence"
 # What a dead letter adds to the headers must still fit beside an event of the largest size.
 HEADROOM = 16 * 1024
 _ATTEMPT_S = 2.0
 _FIRST_PAUSE_S = 0.05
 _LONGEST_PAUSE_S = 2.0
+_WRONG_LAST_SEQUENCE = 10071
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +55,21 @@ class Publisher:
             headers["traceparent"] = envelope.traceparent
         return await self.store(subject_of(envelope.cluster, envelope.data), encode(envelope), headers)
 
+    async def store_once(self, subject: str, payload: bytes, message_id: str, headers: Mapping[str, str]) -> Published:
+        """Store the only message that `subject` will ever have, also where it is sent again after days."""
+        only = {**headers, MESSAGE_ID: message_id, ONLY_IF_LAST: "0"}
+        try:
+            return await self.store(subject, payload, only)
+        except SubjectTaken:
+            return Published(stream="", sequence=0, duplicate=True)
+
     async def store(self, subject: str, payload: bytes, headers: Mapping[str, str]) -> Published:
         """Store bytes under `headers`, which hold a message id, retrying until the deadline."""
         self._check_size(subject, payload)
         deadline = self._connection.settings.publish_deadline
         end = self._clock.monotonic() + deadline.total_seconds()
-        name, pause = event_name(subject) or subject, _FIRST_PAUSE_S
+        # What is no event may have a subject of its own for each message, and a label has few values.
+        name, pause = event_name(subject) or ".".join(subject.split(".")[:3]), _FIRST_PAUSE_S
         while True:
             self._connection.check_open()
             answer = await self._try(subject, payload, dict(headers), end - self._clock.monotonic())
@@ -113,6 +124,8 @@ def _read_ack(subject: str, answer: JsonObject) -> Published | _Unanswered:
         return Published(text(answer, "stream"), whole(answer, "seq"), flag(answer, "duplicate"))
     if whole(error, "code") == 503:
         return _Unanswered("Unavailable", text(error, "description"), certain=True)
+    if whole(error, "err_code") == _WRONG_LAST_SEQUENCE:
+        raise SubjectTaken(f"{subject} was not stored: it holds a message already")
     raise PublishFailed(f"{subject} was not stored: {text(error, 'description')} ({whole(error, 'err_code')})")
 
 

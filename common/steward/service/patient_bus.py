@@ -1,20 +1,23 @@
 """A bus that need not be there yet: losing NATS costs time and nothing else, also while a service starts."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
 
+from steward.bus.asking import Receive
 from steward.bus.client import Bus
 from steward.bus.consuming import Handle
 from steward.bus.errors import BusUnreachable
 from steward.bus.metrics import BusMetrics
 from steward.bus.publishing import Published
+from steward.bus.reading import Stored
 from steward.bus.reconcile import Change
 from steward.bus.settings import BusSettings
-from steward.bus.streams import STORES, ConsumerSpec, StoreSpec
+from steward.bus.streams import RESULTS, STORES, ConsumerSpec, StoreSpec
 from steward.clock import Clock
 from steward.events.base import Envelope, Event
 
@@ -132,6 +135,32 @@ class PatientBus:
     async def event_ids(self, subject_filter: str) -> set[str]:
         """The ids of all stored events on `subject_filter`."""
         return await (await self._ready()).event_ids(subject_filter)
+
+    async def store_once(
+        self, subject: str, payload: bytes, *, message_id: str, headers: Mapping[str, str] | None = None
+    ) -> Published:
+        """Store the only message that `subject` will ever have."""
+        return await (await self._ready()).store_once(subject, payload, message_id=message_id, headers=headers)
+
+    async def stored(self, subject_filter: str, *, stream: str = RESULTS.name) -> AsyncGenerator[Stored, None]:
+        """What `stream` keeps on `subject_filter`."""
+        async with aclosing((await self._ready()).stored(subject_filter, stream=stream)) as messages:
+            async for message in messages:
+                yield message
+
+    async def send(self, subject: str, payload: bytes = b"") -> None:
+        """Tell whoever listens just now."""
+        await (await self._ready()).send(subject, payload)
+
+    async def ask(self, subject: str, payload: bytes, *, timeout: timedelta) -> bytes:
+        """Ask whoever listens just now."""
+        return await (await self._ready()).ask(subject, payload, timeout=timeout)
+
+    @asynccontextmanager
+    async def listen(self, subject: str, receive: Receive) -> AsyncIterator[None]:
+        """Have `receive` called with what is sent and asked on `subject`."""
+        async with (await self._ready()).listen(subject, receive):
+            yield
 
     async def close(self) -> None:
         """Drain and close, where there is anything to close."""
