@@ -38,11 +38,17 @@ class Until:
 
 @dataclass(frozen=True, slots=True)
 class Pages:
-    """Read the metrics of the proxies of an actor's pods, by way of an agent (`by`). Evidence: one page a pod."""
+    """Read the metrics of the proxies of an actor's pods, by way of an agent (`by`). Evidence: one page a pod.
+
+    Where `labels` are given, it is the pods that have them instead, in `namespace` or, without one, in all of the
+    cluster; the keys of the pages are then `namespace/pod`.
+    """
 
     name: str
     of: str
     by: str = "cm"
+    namespace: str = ""
+    labels: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +95,10 @@ class Tried:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """Read objects. Evidence: them. `names` empty: all of the namespace that have the labels."""
+    """Read objects. Evidence: them. `names` empty: all of the namespace that have the labels.
+
+    Without a namespace, of all namespaces. An object that is not there is left out.
+    """
 
     name: str
     resource: Resource
