@@ -1,0 +1,55 @@
+"""Services of a probe's own, before pods of the cast: what is done to them disturbs no other probe."""
+
+from collections.abc import Mapping
+
+from services.conformance.core.objects import annotated, service, service_port
+from services.conformance.core.orders import EACH_CALL, Call
+from services.conformance.core.proofs import good
+from services.conformance.core.stage import Place, Port, Stage
+from services.conformance.core.steps import Until
+from services.conformance.core.targets import CLIENT, at_service, get
+from services.conformance.core.wishes import Wishes
+from steward.jsonvalue import JsonObject
+
+EVERY = {"app": "sm"}
+V1 = EVERY | {"version": "v1"}
+V2 = EVERY | {"version": "v2"}
+"""One pod alone: where a server counts attempts, all of them must come to the same server."""
+NOBODY = {"app": "nobody"}
+
+Selector = Mapping[str, str]
+
+
+def front(
+    stage: Stage, name: str, selects: Selector = EVERY, *ports: JsonObject, annotations: Mapping[str, str] | None = None
+) -> JsonObject:
+    """A Service with one HTTP port, or with these."""
+    made = service(stage, name, selects, *(ports or (service_port(Port.HTTP),)))
+    return annotated(made, **annotations) if annotations else made
+
+
+def servers(stage: Stage, version: str = "") -> tuple[Place, ...]:
+    """The echo servers, or those of one version."""
+    if not version:
+        return stage.pods("sm")
+    return stage.pods(version) or tuple(place for place in stage.pods("sm") if place.pod.startswith(f"{version}-"))
+
+
+def names(places: tuple[Place, ...]) -> tuple[str, ...]:
+    """The names of pods."""
+    return tuple(place.pod for place in places)
+
+
+def failing_until(attempts: int, path: str = "/", *, status: int | None = None) -> str:
+    """A path that fails for its first attempts and then succeeds, each call for itself."""
+    return Wishes(fail_until=attempts, id=EACH_CALL, status=status).on(path)
+
+
+def calling(stage: Stage, name: str, path: str = "/", *, times: int = 1, timeout: float = 10) -> Call:
+    """GET by the name of a Service."""
+    return get(at_service(stage, name), path, times=times, timeout=timeout)
+
+
+def answered(stage: Stage, name: str, *, step: str = "known", path: str = "/") -> Until:
+    """Wait until a Service of the probe's own is known to the client, and answers."""
+    return Until(step, CLIENT, calling(stage, name, path, timeout=5), good, "an answer", stage.timings.propagation)
