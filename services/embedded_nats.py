@@ -43,9 +43,20 @@ async def embedded_nats(store: Path, clock: Clock) -> AsyncIterator[str]:
         await _listening(process, port, log, clock)
         yield f"nats://127.0.0.1:{port}"
     finally:
+        await _end(process)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Politely, and after a while not: what it has acknowledged is on disk either way."""
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(_PATIENCE):
+            await process.wait()
+    finally:
         if process.returncode is None:
-            process.terminate()
-        await process.wait()
+            process.kill()
 
 
 async def _listening(process: asyncio.subprocess.Process, port: int, log: Path, clock: Clock) -> None:

@@ -191,10 +191,12 @@ class Connection:
             if self.connected:
                 await self.flush()
             self._client.forget_unsent()
-            await self._client.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LAST_WORDS_S):
+                    await self._client.close()
         if self._giving_up is not None:
-            await asyncio.wait([self._giving_up])
-        self._client.abandon()
+            await asyncio.wait([self._giving_up], timeout=_LAST_WORDS_S)
+        self._client.cut()
         if not self._gone.done():
             self._gone.set_result(None)
 

@@ -131,25 +131,25 @@ class Consumption:
 
     async def _drain(self) -> None:
         self._draining = True
-        for held in self._lanes.close():
-            await self._give_back(held)
+        await self._give_back(self._lanes.close())
         await self._wait_for_handlers(self._deadline)
         self._lanes.cancel()
         await self._wait_for_handlers(_LAST_WORDS)
-        for held in list(self._held.values()):
-            await self._give_back(held)
+        await self._give_back(list(self._held.values()))
 
     async def _wait_for_handlers(self, patience: timedelta) -> None:
         with suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):
                 await self._lanes.wait()
 
-    async def _give_back(self, held: Held) -> None:
-        """Unanswered: let somebody else have it at once."""
-        self._held.pop(held.place.sequence, None)
-        if held.away_until is None:
-            with suppress(BusClosed):
-                await self._connection.send(held.reply, b"-NAK")
+    async def _give_back(self, unanswered: list[Held]) -> None:
+        """Let somebody else have them at once; a server that reads no more finds out by itself, after `ack_wait`."""
+        with suppress(BusClosed, TimeoutError):
+            async with asyncio.timeout(_LAST_WORDS.total_seconds()):
+                for held in unanswered:
+                    self._held.pop(held.place.sequence, None)
+                    if held.away_until is None:
+                        await self._connection.send(held.reply, b"-NAK")
 
     def _take(self, message: Msg) -> None:
         place = place_of(message.reply)

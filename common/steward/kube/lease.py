@@ -24,6 +24,7 @@ from typing import TypeVar
 
 import structlog
 
+from steward.cancellation import cancellations
 from steward.errors import StewardError
 from steward.jsonvalue import JsonObject, table, text, whole
 from steward.kube.client import Kube
@@ -133,6 +134,7 @@ class Lease:
     async def held(self) -> AsyncIterator[Leadership]:
         """The lease as a context: entered when it is ours, its body cancelled when it is no longer."""
         leadership = await self._acquired()
+        told = cancellations()
         failure: BaseException | None = None
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -144,6 +146,9 @@ class Lease:
             failure = _the_reason(group)
         finally:
             await self._end()
+        if isinstance(failure, LeadershipLost) and cancellations() > told:
+            # Lost while it wound up: who was told to end must not begin another term.
+            raise asyncio.CancelledError from failure
         if failure is not None:
             raise failure
 
@@ -257,9 +262,10 @@ class Lease:
         if term is None or late > -self._duration.total_seconds() / 3:
             return
         try:
-            await self._release(term)
-        except KubeError as error:
-            _LOG.info("lease not released, it will expire", lease=str(self._name), error=str(error))
+            async with asyncio.timeout(self._patience.total_seconds()):
+                await self._release(term)
+        except (KubeError, TimeoutError) as error:
+            _LOG.info("lease not released, it will expire", lease=str(self._name), error=str(error) or "no answer")
 
     async def _release(self, term: Leadership) -> None:
         found = await self._find()

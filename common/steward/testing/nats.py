@@ -25,6 +25,7 @@ from typing import Self
 from steward.errors import ConfigurationError, ToolError
 
 START_TIMEOUT = 20.0
+STOP_TIMEOUT = 20.0
 _POLL = 0.01
 
 
@@ -128,10 +129,8 @@ class NatsServer:
 
     def reload(self) -> None:
         """Have the running server read its configuration again, as `configure` left it."""
-        if self._process is None:
-            raise ToolError("this nats-server does not run: start it first")
         (self._folder / "server.conf").write_text(self._config())
-        self._process.send_signal(signal.SIGHUP)
+        self._signal(signal.SIGHUP)
 
     async def stop(self) -> None:
         """End it politely. The store stays until the context is left."""
@@ -140,6 +139,14 @@ class NatsServer:
     async def kill(self) -> None:
         """End it with SIGKILL, as a power cut would."""
         await self._end(kill=True)
+
+    def freeze(self) -> None:
+        """Let it stand still with its connections open, as a machine without memory or a network without a way."""
+        self._signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._signal(signal.SIGCONT)
 
     async def restart(self, *, kill: bool = True) -> None:
         """Take it away and bring it back with the same port and store."""
@@ -160,13 +167,23 @@ class NatsServer:
         await self._end(kill=True)
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is None:
+            raise ToolError("this nats-server does not run: start it first")
+        self._process.send_signal(number)
+
     async def _end(self, *, kill: bool) -> None:
         process, self._process = self._process, None
         if process is None:
             return
         if process.returncode is None:
             (process.kill if kill else process.terminate)()
-        await process.wait()
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT):
+                await process.wait()
+        finally:
+            if process.returncode is None:
+                process.kill()
 
     def _config(self) -> str:
         lines = [f"listen: 127.0.0.1:{self.port}", f"http: 127.0.0.1:{self._http}"]

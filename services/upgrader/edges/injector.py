@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.upgrader.core.observations import Injection, InjectionsSeen
+from steward.cancellation import heeded
 from steward.jsonvalue import JsonObject, texts
 from steward.kube.client import Kube
 from steward.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
@@ -39,8 +40,9 @@ class Injector:
             self.kube.find(CONFIG_MAPS, TRUST_ROOTS, self.namespace),
         )
         limit = asyncio.Semaphore(_AT_ONCE)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._one(namespace, limit)) for namespace in namespaces]
+        with heeded():
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._one(namespace, limit)) for namespace in namespaces]
         probes = tuple(each for each in (task.result() for task in tasks) if each is not None)
         return InjectionsSeen(probes, parse_config(config).proxy_version, trust_hash(roots))
 

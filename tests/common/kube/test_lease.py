@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,7 +19,7 @@ from steward.kube.resources import LEASES
 from steward.kube.retries import RetryPolicy
 from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.cluster import Patch
-from steward.testing.kubernetes.faults import BROKEN, Fault, Hang, Refuse, Reset
+from steward.testing.kubernetes.faults import BROKEN, Fault, Faults, Hang, Refuse, Reset
 from steward.testing.kubernetes.server import FakeKubernetes
 from tests.common.kube.observing import until
 
@@ -144,10 +144,28 @@ async def test_a_candidate_waits_for_its_own_clock_not_for_the_times_in_the_leas
     assert whole(stored(fake_kubernetes), "spec", "leaseTransitions") == 5
 
 
-@pytest.mark.parametrize("fault", [Hang(), Reset(), BROKEN, Refuse(403, "Forbidden", "no more"), Hang(after=True)])
+@pytest.mark.parametrize("fault", [Hang(), Reset(), BROKEN, Refuse(403, "Forbidden", "no more")])
 async def test_a_leader_that_cannot_renew_stops_before_another_can_begin(
-    fake_kubernetes: FakeKubernetes, fault: Hang | Reset | Refuse
+    fake_kubernetes: FakeKubernetes, fault: Fault
 ) -> None:
+    await one_after_another(
+        fake_kubernetes, lambda faults: faults.add(fault, method="PUT,POST", path="leases", agent="cut off", times=None)
+    )
+
+
+async def test_a_leader_that_hears_no_answers_any_more_stops_before_another_can_begin(
+    fake_kubernetes: FakeKubernetes,
+) -> None:
+    def deafen(faults: Faults) -> None:
+        # The renewal after the next read is carried out, and nobody tells.
+        faults.add(Hang(), method="GET", path="leases", agent="cut off", times=None, skip=1)
+        faults.add(Hang(after=True), method="PUT,POST", path="leases", agent="cut off", times=None)
+
+    await one_after_another(fake_kubernetes, deafen)
+
+
+async def one_after_another(fake_kubernetes: FakeKubernetes, strike: Callable[[Faults], object]) -> None:
+    """A leader that is struck is over when the next one begins."""
     floor = Floor()
     clock = SystemClock()
     ended: list[float] = []
@@ -172,7 +190,7 @@ async def test_a_leader_that_cannot_renew_stops_before_another_can_begin(
     ):
         tasks.create_task(first(ours))
         await until(lambda: floor.standing == {"a"})
-        fake_kubernetes.faults.add(fault, method="PUT,POST", path="leases", agent="cut off", times=None)
+        strike(fake_kubernetes.faults)
         tasks.create_task(second(theirs))
     assert ended[0] <= begun[0]
     assert floor.tokens == sorted(set(floor.tokens))
@@ -260,6 +278,45 @@ async def test_a_renewal_whose_answer_was_lost_keeps_the_lease(fake_kubernetes: 
     assert floor.standing == {"a"}
     told.set()
     await leading
+
+
+async def test_renewals_that_can_be_read_keep_the_lease_though_none_is_ever_answered(
+    fake_kubernetes: FakeKubernetes, kube: Kube
+) -> None:
+    told = asyncio.Event()
+    floor = Floor()
+    unanswered = fake_kubernetes.faults.add(Reset(after=True), method="PUT", path="leases", times=None)
+    leading = asyncio.create_task(Lease(kube, named("a"), _TERM).lead(lambda term: floor.stand("a", term, told)))
+    # A twentieth of the duration lies between two attempts: these are more than the whole of it.
+    await until(lambda: unanswered.hits > 20)
+    assert floor.standing == {"a"}
+    fake_kubernetes.faults.clear()
+    told.set()
+    await leading
+    assert floor.terms == 1
+
+
+async def test_who_is_told_to_end_does_not_lead_again_when_the_lease_is_lost_meanwhile(
+    fake_kubernetes: FakeKubernetes, manual_clock: ManualClock
+) -> None:
+    begun, wound_up = asyncio.Event(), asyncio.Event()
+
+    async def work(_: Leadership) -> None:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            await wound_up.wait()
+
+    async with asyncio.timeout(10), client(fake_kubernetes, manual_clock) as kube:
+        leading = asyncio.create_task(Lease(kube, named("a")).always_lead(work))
+        await begun.wait()
+        fake_kubernetes.faults.add(Refuse(403, "Forbidden", "no more"), method="PUT", path="leases", times=None)
+        leading.cancel()
+        await manual_clock.advance(timedelta(seconds=11))
+        wound_up.set()
+        await asyncio.wait([leading])
+    assert leading.cancelled()
 
 
 async def test_who_always_leads_comes_back_after_a_loss(fake_kubernetes: FakeKubernetes, kube: Kube) -> None:
