@@ -7,6 +7,7 @@ What can be broken is declared beside the code that obeys it (`proxy/outbound_fa
     if faults.on(NO_RETRIES, settings): ...
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -57,28 +58,41 @@ class Faults:
 
     def __init__(self) -> None:
         self._on: dict[Fault, dict[Scope, timedelta]] = {}
+        self.listeners: list[Callable[[], None]] = []
+        """Told of every switch."""
 
     def switch_on(self, fault: Fault, scope: Scope = EVERYWHERE, *, delay: timedelta = _A_WHILE) -> None:
         """Break it within the scope. `delay` is for faults that make something late."""
         self._on.setdefault(fault, {})[scope] = delay
+        self._tell()
 
     def switch_off(self, fault: Fault, scope: Scope | None = None) -> None:
         """Mend it in one scope, or wherever it is broken."""
         if scope is None:
             self._on.pop(fault, None)
-            return
-        self._on.get(fault, {}).pop(scope, None)
+        else:
+            self._on.get(fault, {}).pop(scope, None)
+        self._tell()
 
     def clear(self) -> None:
         """Mend everything."""
         self._on.clear()
+        self._tell()
 
     def on(self, fault: Fault, place: Place) -> bool:
         """Whether the fault is on at this place."""
         scopes = self._on.get(fault)
         return scopes is not None and any(scope.covers(place) for scope in scopes)
 
+    def anywhere(self, fault: Fault) -> bool:
+        """Whether the fault is on at any place at all."""
+        return bool(self._on.get(fault))
+
     def delay(self, fault: Fault, place: Place) -> timedelta:
         """How late the fault makes things here; nothing where it is off."""
         scopes = self._on.get(fault, {})
         return max((delay for scope, delay in scopes.items() if scope.covers(place)), default=timedelta(0))
+
+    def _tell(self) -> None:
+        for listener in tuple(self.listeners):
+            listener()
