@@ -1,0 +1,138 @@
+"""When a probe is due, and how much may go on at once.
+
+Cycles are numbered by the clock: a process that starts anew finds the same number, so that what was told is known and
+what was missed is simply missing.
+"""
+
+import zlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from services.conformance.core.orders import Call, Doing
+from services.conformance.core.probe import Probe
+from services.conformance.core.stage import Stage
+from services.conformance.core.steps import Asked, Calls, During, Pages, Released, Step, Until
+from steward.conformance.results import Tier
+from steward.resources.conformance_suite import TierInterval
+
+NEVER_BY_ITSELF = timedelta(days=7)
+"""A tier without an interval of its own: once a week is rather too seldom than too often."""
+STALE_AFTER = 3
+"""So many missed cycles, and a verdict is history."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cycle:
+    """One turn of a probe."""
+
+    number: int
+    due: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Timetable:
+    """The cycles of one run."""
+
+    began: datetime
+    intervals: Mapping[Tier, timedelta]
+    jitter: float = 0.0
+
+    @classmethod
+    def of(cls, began: datetime, schedule: Iterable[TierInterval], jitter_percent: int) -> "Timetable":
+        """From what a suite says."""
+        intervals = {each.tier: timedelta(seconds=each.interval_seconds) for each in schedule}
+        return cls(began, intervals, jitter_percent / 100)
+
+    def interval(self, tier: Tier) -> timedelta:
+        """From one cycle of a tier to the next, but for jitter."""
+        return self.intervals.get(tier, NEVER_BY_ITSELF)
+
+    def due(self, probe: Probe, number: int) -> datetime:
+        """When a cycle begins. The jitter is the same for everybody who asks, and the first cycle has none."""
+        interval = self.interval(probe.tier)
+        chance = zlib.crc32(f"{probe.id}/{number}".encode()) / 2**32 if number else 0.0
+        return self.began + interval * (number + self.jitter * chance)
+
+    def current(self, probe: Probe, now: datetime) -> Cycle:
+        """The latest cycle that has begun; before the first, the first."""
+        interval = self.interval(probe.tier)
+        number = max(0, int((now - self.began) / interval))
+        if number and self.due(probe, number) > now:
+            number -= 1
+        return Cycle(number, self.due(probe, number))
+
+    def following(self, probe: Probe, now: datetime) -> Cycle:
+        """The first cycle that has not begun yet."""
+        number = self.current(probe, now).number
+        while self.due(probe, number) <= now:
+            number += 1
+        return Cycle(number, self.due(probe, number))
+
+    def detected_within(self, tier: Tier, consecutive: int, takes: timedelta) -> timedelta:
+        """The longest time from a fault to its confirmation: cycles with their jitter, and the last one's own time."""
+        return self.interval(tier) * (consecutive + self.jitter) + takes
+
+
+@dataclass(slots=True)
+class Allowance:
+    """Requests that may still be made: so many a second over time, a burst of a minute's worth at once."""
+
+    per_second: float
+    _left: float = field(init=False)
+    _at: float | None = None
+
+    def __post_init__(self) -> None:
+        self._left = self._most
+
+    @property
+    def _most(self) -> float:
+        return self.per_second * 60
+
+    def wait(self, requests: float, now: float) -> timedelta:
+        """Take so many, and say how long to wait before they are made. What costs more than a burst goes into debt."""
+        if self._at is not None:
+            self._left = min(self._most, self._left + (now - self._at) * self.per_second)
+        self._at = now
+        self._left -= requests
+        return timedelta(seconds=max(0.0, -self._left / self.per_second))
+
+
+def requests_of(doing: Doing) -> int:
+    """How many requests an order makes."""
+    return doing.times if isinstance(doing, Call) else 1
+
+
+def requests(step: Step) -> int:
+    """How many requests a step makes at the least, by one pod."""
+    match step:
+        case Calls():
+            return requests_of(step.call)
+        case Until():
+            return step.consecutive
+        case During():
+            return requests(step.load) + sum(requests(each) for each in step.steps)
+        case Asked() | Released() | Pages():
+            return 1
+        case _:
+            return 0
+
+
+def cost(probe: Probe, stage: Stage) -> int:
+    """How many requests an attempt makes at the least."""
+    return sum(requests(step) for step in probe.steps(stage))
+
+
+def fitting(probes: Sequence[Probe], spare_pods: int) -> tuple[tuple[Probe, ...], tuple[Probe, ...]]:
+    """Those that the cap on pods lets run at all, and those that it never does."""
+    fit = tuple(each for each in probes if each.extra_pods <= spare_pods)
+    return fit, tuple(each for each in probes if each.extra_pods > spare_pods)
+
+
+def by_group(probes: Iterable[Probe]) -> Iterator[tuple[str, tuple[Probe, ...]]]:
+    """Probes of a group are judged together, for they share what tells a broken prober."""
+    groups: dict[str, list[Probe]] = {}
+    for probe in probes:
+        groups.setdefault(probe.group, []).append(probe)
+    for name, members in groups.items():
+        yield name, tuple(members)
