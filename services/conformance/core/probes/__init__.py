@@ -6,9 +6,14 @@ A family of features is a module of this package that exposes `PROBES`. To add o
 from collections.abc import Iterable
 
 from services.conformance.core.probe import Probe
+from services.conformance.core.probes import authorization, egress, rate_limits
 from steward.conformance.results import Safety, Tier
 
-FAMILIES: tuple[tuple[Probe, ...], ...] = ()
+FAMILIES: tuple[tuple[Probe, ...], ...] = (
+    authorization.PROBES,
+    egress.PROBES,
+    rate_limits.PROBES,
+)
 
 PROBES: tuple[Probe, ...] = tuple(sorted((probe for family in FAMILIES for probe in family), key=lambda each: each.id))
 

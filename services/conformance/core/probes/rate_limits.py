@@ -1,0 +1,204 @@
+"""Local rate limits: offered more than is allowed, one client after the other, for the limits are told apart so."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+from services.conformance.core import objects as made
+from services.conformance.core.diagnosis import Scene
+from services.conformance.core.evidence import Evidence
+from services.conformance.core.known_causes import COMMON, cautious
+from services.conformance.core.orders import Call, Reply
+from services.conformance.core.probe import Cause, Control, Probe
+from services.conformance.core.proofs import Maker, all_ok, between, counter_grew, made_by, series, share, within
+from services.conformance.core.stage import SPARE_PORTS, Need, Port, Stage
+from services.conformance.core.steps import Applied, Calls, Pages, Step, Until
+from services.conformance.core.targets import CLIENT, OTHER, UNMESHED, at_service, get, paced
+from steward.conformance.results import AssertionResult, Tier
+from steward.events.conformance import Rung
+from steward.jsonvalue import Json, JsonObject
+
+ACTOR = "sp"
+_PORT = SPARE_PORTS.start + 20
+_OFFERED, _SECONDS = 20, 5
+_LIMITED = 429
+_TOLERANCE = 0.12
+"""A bucket that is full at first lets one second's worth through besides: a fifth of the allowed share in 5 s."""
+
+
+def limited(reply: Reply) -> bool:
+    """Whether a reply was refused for its rate."""
+    return reply.status == _LIMITED
+
+
+def _open_server(stage: Stage, name: str, port: int, **limits: Json) -> tuple[JsonObject, ...]:
+
+    guard = made.server(stage, name, {"app": ACTOR}, port, proxyProtocol="HTTP/1", accessPolicy="all-unauthenticated")
+    limit = made.rate_limit(stage, name, made.reference(guard), **limits)
+    return (made.service(stage, name, {"app": ACTOR}, made.service_port(port)), guard, limit)
+
+
+def _offer(stage: Stage, name: str, port: int) -> Call:
+    once = get(at_service(stage, name, port), times=_OFFERED * _SECONDS, timeout=5)
+    return paced(once, _OFFERED)
+
+
+def _burst(stage: Stage, name: str, port: int) -> Call:
+    return get(at_service(stage, name, port), times=1, timeout=5)
+
+
+def _control(name: str) -> Control:
+    return Control(
+        claim="The same server answers every call on a port without a limit.",
+        steps=lambda stage: (Calls("unlimited", CLIENT, get(at_service(stage, ACTOR, Port.HTTP), times=30)),),
+        proof=lambda _stage, evidence: (all_ok(f"{name}: unlimited port", evidence.replies("unlimited")),),
+    )
+
+
+def _not_limited(name: str, *steps: str) -> Cause:
+    def seen(_stage: Stage, evidence: Evidence) -> str | None:
+        silent = [step for step in steps if step in evidence and not any(map(limited, evidence.replies(step)))]
+        return f"not one call was limited: {', '.join(silent)}" if silent else None
+
+    return Cause(
+        code="LIMIT_IGNORED",
+        rung=Rung.PROXY,
+        seen=cautious(seen),
+        message="The proxy of the server does not limit what its policy limits.",
+        expected="calls beyond the limit are answered with 429",
+        disproof="inbound_http_local_ratelimit_total of the pod grows while calls come faster than the limit.",
+        remedy="See that one HTTPLocalRateLimitPolicy, and only one, is accepted for the Server; restart its pods.",
+        command=f"kubectl get httplocalratelimitpolicies {name} -o yaml",
+    )
+
+
+def _too_strict(*steps: str) -> Cause:
+    def seen(_stage: Stage, evidence: Evidence) -> str | None:
+        closed = [step for step in steps if step in evidence and all(map(limited, evidence.replies(step)))]
+        return f"every call was limited: {', '.join(closed)}" if closed else None
+
+    return Cause(
+        code="LIMIT_TOO_STRICT",
+        rung=Rung.PROXY,
+        seen=cautious(seen),
+        message="The proxy of the server limits more than its policy asks for.",
+        expected="as many calls a second pass as the policy allows",
+        disproof="The share of calls that pass is the limit divided by the rate that is offered.",
+        remedy="Look for a second policy of the Server, and for clients without identity, which share a bucket.",
+        command="kubectl get httplocalratelimitpolicies -A",
+    )
+
+
+def _probe(id: str, claim: str, name: str, port: int, steps: tuple[str, ...]) -> Probe:
+    return Probe(
+        id=id,
+        claim=claim,
+        tier=Tier.TRAFFIC,
+        steps=lambda _stage: (),
+        proof=lambda _stage, _evidence: (),
+        control=_control(name),
+        causes=(_not_limited(name, *steps), _too_strict(*steps), *COMMON),
+        diagnosis=Scene(service=name, server=ACTOR, port=port).steps,
+        needs=(Need.SERVER_POLICY, Need.RATE_LIMIT),
+        since="2.17",
+        depends_on=("mtls.identity",),
+        bound=timedelta(seconds=90),
+    )
+
+
+def _in_force(stage: Stage, name: str, port: int, actor: str) -> Until:
+    """The effect is a first refusal: calls come as fast as they can until one is limited."""
+    return Until(
+        "in-force",
+        actor,
+        _burst(stage, name, port),
+        limited,
+        "is limited",
+        stage.timings.propagation,
+        consecutive=1,
+        every=timedelta(milliseconds=10),
+    )
+
+
+def _total() -> Probe:
+    name, port, limit = "ratelimit-total", _PORT, 5
+
+    def steps(stage: Stage) -> tuple[Step, ...]:
+        return (
+            Applied("applied", _open_server(stage, name, port, total=limit)),
+            _in_force(stage, name, port, CLIENT),
+            Pages("before", ACTOR),
+            Calls("offered", CLIENT, _offer(stage, name, port)),
+            Pages("after", ACTOR),
+        )
+
+    def proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+        replies = evidence.replies("offered")
+        refused = tuple(filter(limited, replies))
+        counter = series("inbound_http_local_ratelimit_total", srv_name=name, ratelimit_scope="total")
+        return (
+            within("limit in force", evidence.effect("in-force"), stage.timings.propagation),
+            share("share limited", replies, 1 - limit / _OFFERED, _TOLERANCE, limited),
+            made_by("limited by", refused, Maker.SERVER_PROXY),
+            counter_grew("limits counted", between(evidence, "before", "after"), counter, len(refused)),
+        )
+
+    claim = "A server takes so many requests a second and pod, and answers the others with 429."
+    return replace(_probe("ratelimit.total", claim, name, port, ("offered",)), steps=steps, proof=proof)
+
+
+def _identity() -> Probe:
+    name, port, limit = "ratelimit-identity", _PORT + 1, 4
+
+    def steps(stage: Stage) -> tuple[Step, ...]:
+        return (
+            Applied("applied", _open_server(stage, name, port, identity=limit)),
+            _in_force(stage, name, port, CLIENT),
+            Pages("before", ACTOR),
+            Calls("one", CLIENT, _offer(stage, name, port)),
+            Calls("other", OTHER, _burst(stage, name, port)),
+            Calls("unmeshed", UNMESHED, _burst(stage, name, port)),
+            Pages("after", ACTOR),
+        )
+
+    def proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+        replies = evidence.replies("one")
+        counter = series("inbound_http_local_ratelimit_total", srv_name=name, ratelimit_scope="identity")
+        pages = between(evidence, "before", "after")
+        return (
+            within("limit in force", evidence.effect("in-force"), stage.timings.propagation),
+            share("share limited", replies, 1 - limit / _OFFERED, _TOLERANCE, limited),
+            all_ok("another identity has a bucket of its own", evidence.replies("other")),
+            all_ok("clients without one have theirs", evidence.replies("unmeshed")),
+            counter_grew("limits counted", pages, counter, sum(map(limited, replies))),
+        )
+
+    claim = "Each identity has a limit of its own; clients without one share a bucket."
+    return replace(_probe("ratelimit.identity", claim, name, port, ("one",)), steps=steps, proof=proof)
+
+
+def _override() -> Probe:
+    name, port, limit, more = "ratelimit-override", _PORT + 2, 4, 10
+
+    def steps(stage: Stage) -> tuple[Step, ...]:
+        account: JsonObject = {"kind": "ServiceAccount", "name": "probe-other", "namespace": stage.meshed}
+        overrides: list[Json] = [{"requestsPerSecond": more, "clientRefs": [account]}]
+        return (
+            Applied("applied", _open_server(stage, name, port, identity=limit, overrides=overrides)),
+            _in_force(stage, name, port, CLIENT),
+            Calls("common", CLIENT, _offer(stage, name, port)),
+            Calls("favoured", OTHER, _offer(stage, name, port)),
+        )
+
+    def proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+        return (
+            within("limit in force", evidence.effect("in-force"), stage.timings.propagation),
+            share("common share limited", evidence.replies("common"), 1 - limit / _OFFERED, _TOLERANCE, limited),
+            share("favoured share limited", evidence.replies("favoured"), 1 - more / _OFFERED, _TOLERANCE, limited),
+        )
+
+    claim = "An override gives named clients a limit of their own."
+    probe = _probe("ratelimit.override", claim, name, port, ("common", "favoured"))
+    return replace(probe, steps=steps, proof=proof)
+
+
+PROBES: tuple[Probe, ...] = (_total(), _identity(), _override())
