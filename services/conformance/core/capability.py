@@ -31,6 +31,7 @@ _OF_MESH = frozenset(
         Need.RATE_LIMIT,
         Need.EGRESS_NETWORK,
         Need.EXTERNAL_WORKLOAD,
+        Need.URL_REWRITE,
     }
 )
 _MISSING: Mapping[Need, str] = {
@@ -45,6 +46,8 @@ _MISSING: Mapping[Need, str] = {
     Need.PROMETHEUS: "no Prometheus is known: tell the service where it is",
     Need.INGRESS: "no meshed ingress is known: tell the service where it is",
     Need.TLS_APP_PROTOCOL: "this release knows no appProtocol linkerd.io/tls",
+    Need.URL_REWRITE: "Linkerd's routes do not rewrite paths",
+    Need.ZONE_AWARE_BALANCER: "zone-aware balancing is a part of the enterprise releases only",
 }
 _FIRST_TLS_APP_PROTOCOL = (2, 19)
 
@@ -104,6 +107,7 @@ def has(seen: ClusterSeen, knowledge: Knowledge) -> frozenset[Need]:
         Need.NATIVE_SIDECAR: seen.native_sidecar is True,
         Need.PROMETHEUS: seen.prometheus,
         Need.INGRESS: seen.ingress,
+        Need.ZONE_AWARE_BALANCER: seen.linkerd is not None and seen.linkerd.channel == "enterprise",
         Need.TLS_APP_PROTOCOL: named is not None and logical(named) >= _FIRST_TLS_APP_PROTOCOL,
     }
     found = {need for need, there in simple.items() if there}

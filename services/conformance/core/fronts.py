@@ -1,10 +1,11 @@
 """Services of a probe's own, before pods of the cast: what is done to them disturbs no other probe."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
+from services.conformance.core.evidence import Unseen
 from services.conformance.core.objects import annotated, service, service_port
-from services.conformance.core.orders import EACH_CALL, Call
-from services.conformance.core.proofs import good
+from services.conformance.core.orders import EACH_CALL, Call, Reply
+from services.conformance.core.proofs import from_pods, good
 from services.conformance.core.stage import Place, Port, Stage
 from services.conformance.core.steps import Until
 from services.conformance.core.targets import CLIENT, at_service, get
@@ -29,15 +30,24 @@ def front(
 
 
 def servers(stage: Stage, version: str = "") -> tuple[Place, ...]:
-    """The echo servers, or those of one version."""
+    """The echo servers, or those of one version; none before they are there."""
     if not version:
         return stage.pods("sm")
     return stage.pods(version) or tuple(place for place in stage.pods("sm") if place.pod.startswith(f"{version}-"))
 
 
-def names(places: tuple[Place, ...]) -> tuple[str, ...]:
-    """The names of pods."""
-    return tuple(place.pod for place in places)
+def named(stage: Stage, version: str = "") -> tuple[str, ...]:
+    """Names of the echo servers, for a proof; raises Unseen where none is known."""
+    found = tuple(place.pod for place in servers(stage, version))
+    if not found:
+        raise Unseen("stage", f"no pod of {version or 'sm'} is known")
+    return found
+
+
+def by(stage: Stage, version: str) -> Callable[[Reply], bool]:
+    """Whether a pod of that version answered, and well."""
+    answered_there = from_pods(*(place.pod for place in servers(stage, version)))
+    return lambda reply: good(reply) and answered_there(reply)
 
 
 def failing_until(attempts: int, path: str = "/", *, status: int | None = None) -> str:
@@ -50,6 +60,13 @@ def calling(stage: Stage, name: str, path: str = "/", *, times: int = 1, timeout
     return get(at_service(stage, name), path, times=times, timeout=timeout)
 
 
-def answered(stage: Stage, name: str, *, step: str = "known", path: str = "/") -> Until:
+def until(
+    stage: Stage, step: str, call: Call, meets: Callable[[Reply], bool], wish: str, *, consecutive: int = 3
+) -> Until:
+    """Call until the effect is seen, for as long as a change may take to reach a proxy."""
+    return Until(step, CLIENT, call, meets, wish, stage.timings.propagation, consecutive=consecutive)
+
+
+def known(stage: Stage, name: str, *, path: str = "/") -> Until:
     """Wait until a Service of the probe's own is known to the client, and answers."""
-    return Until(step, CLIENT, calling(stage, name, path, timeout=5), good, "an answer", stage.timings.propagation)
+    return until(stage, "known", calling(stage, name, path, timeout=5), good, "an answer", consecutive=1)

@@ -32,6 +32,8 @@ class Need(StrEnum):
     PROMETHEUS = "Prometheus"
     INGRESS = "Ingress"
     TLS_APP_PROTOCOL = "TLSAppProtocol"
+    URL_REWRITE = "URLRewrite"
+    ZONE_AWARE_BALANCER = "ZoneAwareBalancer"
 
 
 @dataclass(frozen=True, slots=True)
