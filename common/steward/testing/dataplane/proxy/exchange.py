@@ -46,10 +46,13 @@ class Body:
         """Complete once all chunks were taken."""
         return self._trailers() if self._trailers is not None else ()
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        if self._chunks is not None:
-            async for chunk in self._chunks:
-                yield chunk
+    def __aiter__(self) -> "Body":
+        return self
+
+    async def __anext__(self) -> bytes:
+        if self._chunks is None:
+            raise StopAsyncIteration
+        return await anext(self._chunks)
 
     async def read(self) -> bytes:
         """All of it; for small messages."""

@@ -11,8 +11,7 @@ from steward.testing.dataplane.proxy.tls import Identity
 class Metrics(Protocol):
     """The registry of one proxy. Names are the exposed ones (`…_total`; a histogram without `_bucket`).
 
-    Which families exist, of which kind and with which buckets, is told by `families.Family` tables
-    (`outbound_metrics.FAMILIES` for this side), so that a registry needs nothing else to render a page.
+    Which families exist, of which kind, with which labels and buckets, is told by `families.FAMILIES`.
     """
 
     def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
@@ -25,6 +24,10 @@ class Metrics(Protocol):
 
     def gauge(self, name: str, value: float, /, **labels: str) -> None:
         """Set a gauge."""
+        ...
+
+    def shift(self, name: str, by: float, /, **labels: str) -> None:
+        """Move a gauge up or down."""
         ...
 
 

@@ -166,7 +166,6 @@ async def copy_both_ways(one: Stream, other: Stream) -> None:
     finally:
         for way in ways:
             way.cancel()
-        await asyncio.gather(*ways, return_exceptions=True)
         one.close()
         other.close()
 

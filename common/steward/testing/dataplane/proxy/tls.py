@@ -42,7 +42,7 @@ class Identity:
 
 @dataclass(frozen=True, slots=True)
 class TransportHeader:
-    """What the client proxy says first: the port that was meant, and what is spoken (an `exchange.Version`, or nothing)."""
+    """What the client proxy says first: the port that was meant, and what is spoken (`exchange.Version`), if known."""
 
     port: int
     protocol: str = ""
