@@ -63,6 +63,9 @@ schemas: $(READY) ## Write the published schemas of the events
 	@$(BIN)/python -m steward.events.schemas
 	@$(BIN)/python -m steward.testing.events tests/contracts/events/yesterday
 
+catalogue: $(READY) ## Write what the command line knows of the features that can be exercised
+	@$(BIN)/python -m services.conformance.catalogue
+
 manifests: $(READY) ## Write the custom resource definitions and what `linkerd-steward install` prints
 	@$(BIN)/python -m steward.resources.definitions deploy/crds
 	@$(BIN)/python -m tests.deploy.render

@@ -1,0 +1,139 @@
+"""A probe's steps in words: what a dry run prints, and what a person does who repeats it by hand."""
+
+from typing import assert_never
+
+from services.conformance.core.orders import Call, Fetch, Hold, Lookup, Target
+from services.conformance.core.steps import (
+    Applied,
+    Asked,
+    Calls,
+    Destinations,
+    During,
+    InboundPolicy,
+    Looked,
+    LookedUntil,
+    OutboundPolicy,
+    Pages,
+    Profile,
+    Ready,
+    Released,
+    Removed,
+    Step,
+    Tried,
+    Until,
+    Wait,
+)
+from steward.jsonvalue import JsonObject, text
+
+_Talking = Calls | Until | During | Pages | Asked | Released
+_Asking = Destinations | Profile | OutboundPolicy | InboundPolicy
+
+
+def lines(steps: tuple[Step, ...], indent: str = "") -> tuple[str, ...]:
+    """One line a step; what happens during another one is indented."""
+    found: list[str] = []
+    for step in steps:
+        found.append(f"{indent}{line(step)}")
+        if isinstance(step, During):
+            found += lines(step.steps, f"{indent}  ")
+    return tuple(found)
+
+
+def line(step: Step) -> str:
+    """One step in words."""
+    match step:
+        case Calls() | Until() | During() | Pages() | Asked() | Released():
+            return _talking(step)
+        case Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
+            return _asking(step)
+        case Applied(_, objects):
+            return f"apply {_objects(objects)}"
+        case Removed(_, objects):
+            return f"delete {_objects(objects)}"
+        case Tried(_, thing):
+            return f"create as a dry run {_objects((thing,))}"
+        case _:
+            return _waiting(step)
+
+
+def _talking(step: _Talking) -> str:
+    match step:
+        case Calls(_, actor, call):
+            return f"{actor}: {said(call)}"
+        case Until(_, actor, call, _, wish, bound, consecutive):
+            return f"{actor}: {said(call)}, until {consecutive} in a row: {wish}, at most {bound.total_seconds():g} s"
+        case During(_, load):
+            return f"{load.actor}: {said(load.call)}, and meanwhile:"
+        case Pages(_, of, by):
+            return f"{by}: read the metrics of the proxies of {of}"
+        case Asked(_, actor, doing):
+            return f"{actor}: {_order(doing)}"
+        case Released(_, actor, held):
+            return f"{actor}: close the connection {held!r} and tell how it fared"
+        case _:
+            assert_never(step)
+
+
+def _asking(step: _Asking) -> str:
+    match step:
+        case Destinations(_, authority):
+            return f"ask each replica of destination for the endpoints of {authority}"
+        case Profile(_, address):
+            return f"ask destination for the profile of {address}"
+        case OutboundPolicy(_, namespace, authority):
+            return f"ask the policy controller what proxies of {namespace} are told about {authority}"
+        case InboundPolicy(_, actor, port):
+            return f"ask the policy controller what the proxy of {actor} is told about port {port}"
+        case _:
+            assert_never(step)
+
+
+def _waiting(step: Looked | LookedUntil | Ready | Wait) -> str:
+    match step:
+        case Looked():
+            return _looked(step)
+        case LookedUntil(_, look, _, wish, bound):
+            return f"{_looked(look)}, until: {wish}, at most {bound.total_seconds():g} s"
+        case Ready(_, actor, namespace, pods, bound):
+            return f"wait until {actor} has {pods} ready pods in {namespace}, at most {bound.total_seconds():g} s"
+        case Wait(_, duration, reason):
+            return f"wait {duration.total_seconds():g} s: {reason}"
+        case _:
+            assert_never(step)
+
+
+def _looked(look: Looked) -> str:
+    what = " ".join((look.resource.plural, *look.names))
+    where = f" in {look.namespace}" if look.namespace else ""
+    return f"read {what}{where}{f' with {look.labels}' if look.labels else ''}"
+
+
+def _order(doing: Fetch | Hold | Lookup) -> str:
+    match doing:
+        case Fetch():
+            return f"fetch {_address(doing.target)}{doing.path}"
+        case Hold():
+            kept = f"hold a connection {doing.name!r} ({doing.protocol.value}) to {_address(doing.target)}"
+            return f"{kept}, used every {doing.every_seconds:g} s"
+        case Lookup():
+            return f"look up {doing.name}, {doing.times} times"
+        case _:
+            assert_never(doing)
+
+
+def said(call: Call) -> str:
+    """A call in words: `300 x http/1 GET sm.probes:8080/path at 20/s`."""
+    times = f"{call.times} x " if call.times > 1 else ""
+    path = call.path if call.path != "/" else ""
+    pace = f" at {call.per_second:g}/s" if call.per_second else ""
+    anew = "" if call.keep or call.times == 1 else ", each on a new connection"
+    named = f" as {call.target.authority}" if call.target.authority else ""
+    return f"{times}{call.protocol.value} {call.method} {_address(call.target)}{path}{named}{pace}{anew}"
+
+
+def _address(target: Target) -> str:
+    return f"{target.host}:{target.port}"
+
+
+def _objects(objects: tuple[JsonObject, ...]) -> str:
+    return ", ".join(f"{text(each, 'kind')} {text(each, 'metadata', 'name')}" for each in objects) or "nothing"
