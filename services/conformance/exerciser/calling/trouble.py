@@ -1,0 +1,52 @@
+"""Why there was no answer: from what the libraries raise to the few words of a report."""
+
+import asyncio
+import errno
+import socket
+import ssl
+
+import h11
+from h2.exceptions import ProtocolError as H2ProtocolError
+from websockets.exceptions import WebSocketException
+
+from services.conformance.core.orders import Trouble
+from steward.errors import StewardError
+
+
+class UnknownName(StewardError):
+    """A name that does not resolve."""
+
+
+class BrokenOff(StewardError):
+    """The other side closed the connection before the answer was whole."""
+
+
+class WasReset(StewardError):
+    """The other side reset the stream of this one call."""
+
+
+class NotUnderstood(StewardError):
+    """The other side speaks something else."""
+
+
+EXPECTED = (OSError, EOFError, h11.ProtocolError, H2ProtocolError, WebSocketException, StewardError)
+_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL, errno.ENETDOWN)
+_KINDS: tuple[tuple[tuple[type[BaseException], ...], Trouble], ...] = (
+    ((UnknownName, socket.gaierror), Trouble.UNKNOWN_NAME),
+    ((TimeoutError,), Trouble.TIMED_OUT),
+    ((ssl.SSLEOFError, ssl.SSLZeroReturnError, BrokenOff, asyncio.IncompleteReadError, EOFError), Trouble.CLOSED),
+    ((ssl.SSLError,), Trouble.BAD_TLS),
+    ((ConnectionRefusedError,), Trouble.REFUSED),
+    ((ConnectionResetError, BrokenPipeError, ConnectionAbortedError, WasReset), Trouble.RESET),
+)
+
+
+def trouble_of(error: BaseException) -> tuple[Trouble, str]:
+    """The class of an expected error, and a sentence."""
+    said = str(error) or type(error).__name__
+    for kinds, trouble in _KINDS:
+        if isinstance(error, kinds):
+            return trouble, "no answer in time" if trouble is Trouble.TIMED_OUT else said
+    if isinstance(error, OSError):
+        return (Trouble.UNREACHABLE if error.errno in _UNREACHABLE else Trouble.RESET), said
+    return Trouble.BAD_PROTOCOL, said
