@@ -37,8 +37,9 @@ def causes(probe: Probe, stage: Stage, evidence: Evidence) -> tuple[FoundCause, 
 
 
 def noise(found: Iterable[FoundCause]) -> str:
-    """What disturbed us ourselves, empty where nothing did: then a failure is none."""
-    return next((each.observed for each in found if each.code == ENV_NOISE.code), "")
+    """What disturbed us ourselves where nothing else is wrong: then a failure is none. Empty where nothing did."""
+    listed = list(found)
+    return listed[0].observed if [each.code for each in listed] == [ENV_NOISE.code] else ""
 
 
 def rung_of(found: tuple[FoundCause, ...]) -> Rung | None:

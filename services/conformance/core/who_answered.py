@@ -57,7 +57,7 @@ class Answerer:
 def who_answered(reply: Reply, counters: Counters | None = None) -> Answerer:
     """Who made this answer."""
     said = maker(reply)
-    signs = (_sign(reply, said),)
+    signs: tuple[str, ...] = (_sign(reply, said),)
     if counters is None or said is Maker.NOBODY or reply.echo is not None:
         return Answerer(said, signs)
     client, server = counters.of_client(), counters.of_server()

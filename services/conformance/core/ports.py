@@ -1,0 +1,178 @@
+"""The edges, as the engine sees them. What goes wrong is raised as a StewardError, whose message can be shown."""
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Protocol
+
+from services.conformance.core.capability import ClusterSeen
+from services.conformance.core.evidence import NotTold, Told, Turned, Would
+from services.conformance.core.marks import Mark
+from services.conformance.core.orders import Order, Report
+from services.conformance.core.stage import Place
+from services.conformance.core.steps import Looked
+from steward.conformance.reports import Form, RunReport
+from steward.conformance.results import FeatureResult
+from steward.errors import StewardError
+from steward.jsonvalue import JsonObject
+from steward.resources.conformance_run import OwnedNamespace
+
+Render = Callable[[RunReport, Form], bytes]
+"""A report in one of its forms."""
+
+
+class NoAgent(StewardError):
+    """An agent did not take an order, or never told what came of it."""
+
+
+class Away(StewardError):
+    """NATS is away: nothing can be asked and nothing kept, so everything waits."""
+
+
+class Agents(Protocol):
+    """The exercisers of all runs."""
+
+    async def do(self, run: str, order: Order) -> Report:
+        """Have an order carried out by the pod that it names. Raise NoAgent where that cannot be had, or Away."""
+        ...
+
+    async def stop(self, run: str, order: Order) -> None:
+        """Let an order end early; `do` then returns with what was seen so far."""
+        ...
+
+    async def present(self, run: str) -> frozenset[str]:
+        """The pods whose agents were heard of lately."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Landed:
+    """An object as the API server took it."""
+
+    object: JsonObject
+    existed: bool
+    """Whether it was there before, made by somebody else than the probe."""
+
+
+class Cluster(Protocol):
+    """The API server."""
+
+    async def apply(self, thing: JsonObject, manager: str) -> Landed | Turned:
+        """Create the object, or change exactly these fields of it."""
+        ...
+
+    async def remove(self, thing: JsonObject) -> None:
+        """Delete the object; nothing happens where it is gone."""
+        ...
+
+    async def release(self, thing: JsonObject, manager: str) -> None:
+        """Give up what `manager` set on an object of somebody else."""
+        ...
+
+    async def attempt(self, thing: JsonObject) -> Would | Turned:
+        """Create as a dry run."""
+        ...
+
+    async def look(self, looked: Looked) -> tuple[JsonObject, ...]:
+        """Read objects; one that is not there is left out."""
+        ...
+
+    async def places(self, namespaces: Sequence[str]) -> Mapping[str, tuple[Place, ...]]:
+        """The pods of these namespaces by what they play; those of a version also under its name."""
+        ...
+
+    async def survey(self) -> ClusterSeen:
+        """What this cluster and its mesh have."""
+        ...
+
+    async def refusals(self) -> tuple[str, ...]:
+        """The rights that are missing, in sentences."""
+        ...
+
+    async def claim(self, namespace: JsonObject) -> OwnedNamespace:
+        """Make a namespace, or renew the one that is ours. Raise where the name belongs to somebody else."""
+        ...
+
+    async def remains(self, owned: Sequence[OwnedNamespace]) -> tuple[OwnedNamespace, ...]:
+        """Those that still exist."""
+        ...
+
+    async def drop(self, owned: OwnedNamespace, run_uid: str) -> str:
+        """Ask for the deletion of a namespace of a run; why not, where it is not certainly ours."""
+        ...
+
+    async def abandoned(self, living: frozenset[str], now: datetime) -> tuple[OwnedNamespace, ...]:
+        """Namespaces of ours that nobody will clean up."""
+        ...
+
+    async def leftovers(self, namespaces: Sequence[str]) -> tuple[JsonObject, ...]:
+        """Objects that a probe applied and could not remove, because its process ended."""
+        ...
+
+
+class ControlPlane(Protocol):
+    """Linkerd's destination and policy controllers."""
+
+    async def destinations(self, authority: str) -> Told | NotTold:
+        """What each replica of destination tells of an authority."""
+        ...
+
+    async def profile(self, address: str) -> Told | NotTold:
+        """The profile of `ip:port` or of an authority."""
+        ...
+
+    async def outbound_policy(self, namespace: str, authority: str) -> Told | NotTold:
+        """What proxies of a namespace are told about a target."""
+        ...
+
+    async def inbound_policy(self, namespace: str, pod: str, port: int) -> Told | NotTold:
+        """What the proxy of a pod is told about one of its ports."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A result in the stream, as little of it as states need."""
+
+    feature: str
+    mark: Mark
+
+
+class Results(Protocol):
+    """The stream of results."""
+
+    async def keep(self, result: FeatureResult) -> None:
+        """Store a result once, however often this is asked."""
+        ...
+
+    def marks(self) -> AsyncIterator[Kept]:
+        """All that is stored of all features."""
+        ...
+
+    def of_run(self, run_uid: str, run: str) -> AsyncIterator[FeatureResult]:
+        """All that is stored of one run."""
+        ...
+
+    async def one(self, feature: str, mark: Mark) -> FeatureResult | None:
+        """One result, whole."""
+        ...
+
+
+class EvidenceStore(Protocol):
+    """The object store."""
+
+    async def put(self, name: str, data: bytes) -> None:
+        """Keep a blob."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """All of them."""
+
+    agents: Agents
+    cluster: Cluster
+    control_plane: ControlPlane
+    results: Results
+    evidence: EvidenceStore
+    render: Render = field(compare=False)
