@@ -86,6 +86,13 @@ class ProxyMetrics:
         if series is not None:
             series.value += by
 
+    def forget(self, name: str, /, **labels: str) -> None:
+        """Drop the series with these labels."""
+        kept = self._series.get(name, {})
+        wanted = set(labels.items())
+        for key in [key for key in kept if wanted <= set(key)]:
+            del kept[key]
+
     def value(self, name: str, /, **labels: str) -> float:
         """The sum of what is counted under these labels at present; observations for a histogram."""
         wanted = set(labels.items())

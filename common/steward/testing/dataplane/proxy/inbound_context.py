@@ -1,0 +1,44 @@
+"""What the inbound half of one proxy is given, bundled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from steward.clock import Clock
+from steward.testing.dataplane.config import InboundServer, ProxySettings, Timings
+from steward.testing.dataplane.faults import Fault, Faults
+from steward.testing.dataplane.proxy.application import Reach
+from steward.testing.dataplane.proxy.metrics import ProxyMetrics
+from steward.testing.dataplane.proxy.ports import Credentials
+
+Policy = Callable[[int], InboundServer]
+"""What is in force for a port at this moment."""
+
+
+@dataclass(slots=True)
+class ProxyLog:
+    """The standard output of the proxy's container."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def write(self, line: str) -> None:
+        """One line."""
+        self.lines.append(line)
+
+
+@dataclass(frozen=True, slots=True)
+class InboundContext:
+    """`reach` leads to the application inside of the pod."""
+
+    settings: ProxySettings
+    credentials: Credentials
+    policy: Policy
+    reach: Reach
+    metrics: ProxyMetrics
+    clock: Clock
+    timings: Timings
+    faults: Faults
+    log: ProxyLog = field(default_factory=ProxyLog)
+
+    def broken(self, fault: Fault) -> bool:
+        """Whether this proxy has the fault."""
+        return self.faults.on(fault, self.settings)

@@ -1,0 +1,184 @@
+"""One HTTP request at the inbound proxy: policy, headers, the application, and the figures of all that."""
+
+import asyncio
+from dataclasses import replace
+
+from steward.testing.dataplane.config import HeaderChange, InboundRoute, InboundServer, Redirect
+from steward.testing.dataplane.proxy import inbound_labels as labels
+from steward.testing.dataplane.proxy.access_log import AccessLog
+from steward.testing.dataplane.proxy.application import Application, TooSlow
+from steward.testing.dataplane.proxy.exchange import Handler, Headers, Request, Response, with_header, without
+from steward.testing.dataplane.proxy.failures import ConnectFailed, ExchangeFailed, StreamReset
+from steward.testing.dataplane.proxy.inbound_context import InboundContext
+from steward.testing.dataplane.proxy.inbound_decision import Decider
+from steward.testing.dataplane.proxy.inbound_faults import (
+    CLIENT_ID_MISSING,
+    ERROR_STATUS_WRONG,
+    FILTERS_IGNORED,
+    FORGED_CLIENT_ID_KEPT,
+    TLS_LABELS_WRONG,
+)
+from steward.testing.dataplane.proxy.inbound_labels import Arrival, LabelSet
+from steward.testing.dataplane.proxy.passing_body import passing
+from steward.testing.dataplane.proxy.refusals import (
+    CLOSED,
+    FAILING_FAST,
+    NO_ROUTE,
+    SHEDDING,
+    UNAUTHORIZED,
+    UNREACHABLE,
+    Refusal,
+    answer,
+    too_many,
+)
+from steward.testing.dataplane.proxy.response_figures import ResponseFigures
+
+CLIENT_ID = "l5d-client-id"
+
+
+class InboundHttp:
+    """Handles the requests of all connections of one proxy. `serve` is where those that pass go in the end."""
+
+    def __init__(self, context: InboundContext, application: Application) -> None:
+        self._context = context
+        self._application = application
+        self._decider = Decider(context)
+        self._access_log = AccessLog(context)
+        self._failing_fast: set[int] = set()
+        self.under_way = 0
+        self.idle = asyncio.Event()
+        """Set when the last request that was under way has ended."""
+
+    def handler(self, arrival: Arrival, inside: Handler | None = None) -> Handler:
+        """For one connection. `inside` answers instead of the application: the admin server."""
+
+        async def handle(request: Request) -> Response:
+            self.under_way += 1
+            try:
+                response = await self._handle(arrival, request, inside)
+            except BaseException:
+                self._over()
+                raise
+            self._access_log.write(arrival, request, response)
+            if response.body.empty:
+                self._over()
+                return response
+            return replace(response, body=passing(response.body, lambda _: None, lambda _: self._over()))
+
+        return handle
+
+    def _over(self) -> None:
+        self.under_way -= 1
+        if not self.under_way:
+            self.idle.set()
+
+    async def _handle(self, arrival: Arrival, request: Request, inside: Handler | None) -> Response:
+        server = self._context.policy(arrival.port)
+        route = self._decider.route(server, request)
+        if route is None:
+            self._context.metrics.count("inbound_http_route_not_found_total", **self._asked(arrival, server))
+            return self._refuse(NO_ROUTE, arrival, request)
+        decision = self._decider.request(server, route, arrival.peer)
+        named = {**self._asked(arrival, server), **labels.route(route)}
+        if not decision.allowed or decision.authorization is None:
+            self._context.metrics.count("inbound_http_authz_deny_total", **named)
+            self._note("Request denied", arrival, server, route)
+            return self._refuse(UNAUTHORIZED, arrival, request)
+        named |= labels.authorization(decision.authorization)
+        self._context.metrics.count("inbound_http_authz_allow_total", **named)
+        if decision.audited:
+            self._note("Request allowed", arrival, server, route)
+        limited = self._decider.limited(server, arrival.port, arrival.peer)
+        if limited is not None and server.rate_limit is not None:
+            scope = labels.limit(server.rate_limit.meta, limited[0])
+            asked = self._asked(arrival, server)
+            self._context.metrics.count("inbound_http_local_ratelimit_total", **asked, **scope)
+            return self._failed(too_many(*limited), arrival, server, request)
+        figures = ResponseFigures(self._context, server, route, arrival.port, {"direction": "inbound", **named})
+        return await self._pass(arrival, request, inside, figures)
+
+    async def _pass(
+        self, arrival: Arrival, request: Request, inside: Handler | None, figures: ResponseFigures
+    ) -> Response:
+        route = figures.route
+        filtered = not self._context.broken(FILTERS_IGNORED)
+        if filtered and route.redirect is not None:
+            return figures.of(_redirected(route.redirect, request))
+        headers = self._identified(arrival, request.headers)
+        if filtered and route.requests is not None:
+            headers = _changed(headers, route.requests)
+        request = replace(request, headers=headers, body=figures.reading(request.body))
+        if inside is not None:
+            return figures.of(await inside(request))
+        return await self._ask_application(arrival, request, figures)
+
+    async def _ask_application(self, arrival: Arrival, request: Request, figures: ResponseFigures) -> Response:
+        try:
+            response = await self._application.send(arrival.port, request)
+        except TooSlow:
+            first = arrival.port not in self._failing_fast
+            self._failing_fast.add(arrival.port)
+            figures.failed()
+            return self._failed(FAILING_FAST if first else SHEDDING, arrival, figures.server, request)
+        except ConnectFailed:
+            self._failing_fast.discard(arrival.port)
+            status = SHEDDING if self._context.broken(ERROR_STATUS_WRONG) else UNREACHABLE
+            return figures.of(self._refuse(status, arrival, request))
+        except StreamReset:
+            figures.failed()
+            raise
+        except ExchangeFailed:
+            self._failing_fast.discard(arrival.port)
+            figures.failed()
+            return self._failed(CLOSED, arrival, figures.server, request)
+        self._failing_fast.discard(arrival.port)
+        return figures.of(response)
+
+    def _identified(self, arrival: Arrival, headers: Headers) -> Headers:
+        if not self._context.broken(FORGED_CLIENT_ID_KEPT):
+            headers = without(headers, (CLIENT_ID,))
+        elif CLIENT_ID in dict(headers):
+            return headers
+        if not arrival.peer.identity or self._context.broken(CLIENT_ID_MISSING):
+            return headers
+        return with_header(headers, CLIENT_ID, arrival.peer.identity)
+
+    def _asked(self, arrival: Arrival, server: InboundServer) -> LabelSet:
+        tls = labels.NO_TLS if self._context.broken(TLS_LABELS_WRONG) else arrival.tls
+        return {**arrival.target, **labels.server(server, arrival.port), **dict(tls)}
+
+    def _failed(self, refusal: Refusal, arrival: Arrival, server: InboundServer, request: Request) -> Response:
+        """A refusal that counts as an error of the proxy."""
+        named = {**arrival.door, **labels.server(server, arrival.port)}
+        self._context.metrics.count("inbound_http_errors_total", error=refusal.label, **named)
+        return self._refuse(refusal, arrival, request)
+
+    def _refuse(self, refusal: Refusal, arrival: Arrival, request: Request) -> Response:
+        told = f"{arrival.chain}: {refusal.reason}" if arrival.peer.meshed else ""
+        self._context.log.write(f"INFO {request.version} request failed error={arrival.chain}: {refusal.reason}")
+        return answer(refusal, request, self._context.clock.now(), told=told)
+
+    def _note(self, what: str, arrival: Arrival, server: InboundServer, route: InboundRoute) -> None:
+        named = {**labels.server(server, arrival.port), **labels.route(route)}
+        where = " ".join(f"{name.replace('_', '.')}={value}" for name, value in named.items())
+        self._context.log.write(
+            f"INFO {what} {where} client.tls={arrival.peer.identity or 'None'} client.ip={arrival.peer.ip}"
+        )
+
+
+def _redirected(redirect: Redirect, request: Request) -> Response:
+    host, _, port = request.authority.partition(":")
+    path, query, rest = request.path.partition("?")
+    if redirect.path:
+        path = redirect.path
+    authority = redirect.hostname or host
+    at = redirect.port or (int(port) if port and not redirect.scheme else 0)
+    where = f"{redirect.scheme or request.scheme}://{authority}{f':{at}' if at else ''}{path}{query}{rest}"
+    return Response(redirect.status, (("location", where), ("content-length", "0")))
+
+
+def _changed(headers: Headers, change: HeaderChange) -> Headers:
+    for name, value in change.set:
+        headers = with_header(headers, name.lower(), value)
+    headers = (*headers, *((name.lower(), value) for name, value in change.add))
+    return without(headers, (name.lower() for name in change.remove))
