@@ -7,11 +7,12 @@ injection.skipped    # why there is no proxy, or ""
 
 from base64 import b64encode
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from json import dumps
 
 from steward.jsonvalue import Json, JsonObject, dig, flag, rows, table, text, texts, whole
+from steward.testing.linkerd.annotations import overridden
 from steward.testing.linkerd.proxy import INIT, PROXY, Wanted, init_container, proxy_container, volumes
 from steward.testing.linkerd.release import Release
 from steward.testing.linkerd.values import NAMESPACE, ProxyValues, load
@@ -99,6 +100,7 @@ def inject(pod: JsonObject, *, namespace: JsonObject, injector: Injector, owner:
         return Injection(pod, reason)
     injected = deepcopy(pod)
     settings = texts(namespace, "metadata", "annotations") | texts(pod, "metadata", "annotations")
+    injector = replace(injector, values=ProxyValues(overridden(injector.values.values, settings)))
     wanted = _wanted(pod, settings, injector)
     _add_containers(injected, wanted, injector)
     _add_metadata(injected, text(namespace, "metadata", "name"), settings, wanted, injector)

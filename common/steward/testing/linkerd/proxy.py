@@ -43,7 +43,7 @@ def proxy_container(wanted: Wanted, values: ProxyValues) -> JsonObject:
         "livenessProbe": {"httpGet": {"path": "/live", "port": admin}, "initialDelaySeconds": 10, "timeoutSeconds": 1},
         "ports": [{"containerPort": inbound, "name": PROXY}, {"containerPort": admin, "name": "linkerd-admin"}],
         "readinessProbe": {"httpGet": {"path": "/ready", "port": admin}, "initialDelaySeconds": 2, "timeoutSeconds": 1},
-        "resources": {},
+        "resources": _resources(values),
         "securityContext": _security(values.number("uid", default=2102), drops_all=bool(wanted.at_home)),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [
@@ -67,6 +67,7 @@ def proxy_container(wanted: Wanted, values: ProxyValues) -> JsonObject:
 
 def init_container(wanted: Wanted, values: ProxyValues) -> JsonObject:
     """The container `linkerd-init`, which redirects the pod's traffic to the proxy."""
+    subnets = text(values.values, "proxyInit", "skipSubnets")
     skipped = "443,6443" if wanted.at_home else text(values.values, "proxyInit", "ignoreOutboundPorts")
     container: JsonObject = {
         "name": INIT,
@@ -88,6 +89,7 @@ def init_container(wanted: Wanted, values: ProxyValues) -> JsonObject:
             f"4190,4191,{text(values.values, 'proxyInit', 'ignoreInboundPorts')}",
             "--outbound-ports-to-ignore",
             skipped,
+            *(("--subnets-to-ignore", subnets) if subnets else ()),
         ],
         "resources": {},
         "securityContext": {
@@ -127,7 +129,7 @@ def environment(wanted: Wanted, values: ProxyValues) -> list[Json]:
     plain = {
         "_pod_containerName": PROXY,
         "LINKERD2_PROXY_CORES": "1",
-        "LINKERD2_PROXY_SHUTDOWN_ENDPOINT_ENABLED": "false",
+        "LINKERD2_PROXY_SHUTDOWN_ENDPOINT_ENABLED": _truth(values, "enableShutdownEndpoint"),
         "LINKERD2_PROXY_LOG": values.word("logLevel"),
         "LINKERD2_PROXY_LOG_FORMAT": values.word("logFormat"),
         "LINKERD2_PROXY_DESTINATION_SVC_ADDR": addresses["destination"],
@@ -136,10 +138,15 @@ def environment(wanted: Wanted, values: ProxyValues) -> list[Json]:
         "LINKERD2_PROXY_POLICY_WORKLOAD": '{"ns":"$(_pod_ns)", "pod":"$(_pod_name)"}\n',
         "LINKERD2_PROXY_INBOUND_DEFAULT_POLICY": values.word("defaultInboundPolicy"),
         "LINKERD2_PROXY_POLICY_CLUSTER_NETWORKS": networks,
+        "LINKERD2_PROXY_INBOUND_CONNECT_TIMEOUT": values.word("inboundConnectTimeout"),
+        "LINKERD2_PROXY_OUTBOUND_CONNECT_TIMEOUT": values.word("outboundConnectTimeout"),
+        "LINKERD2_PROXY_OUTBOUND_DISCOVERY_IDLE_TIMEOUT": values.word("outboundDiscoveryCacheUnusedTimeout"),
+        "LINKERD2_PROXY_INBOUND_DISCOVERY_IDLE_TIMEOUT": values.word("inboundDiscoveryCacheUnusedTimeout"),
         "LINKERD2_PROXY_CONTROL_LISTEN_ADDR": f"0.0.0.0:{values.number('ports', 'control', default=4190)}",
         "LINKERD2_PROXY_ADMIN_LISTEN_ADDR": f"0.0.0.0:{values.number('ports', 'admin', default=4191)}",
         "LINKERD2_PROXY_OUTBOUND_LISTEN_ADDR": f"127.0.0.1:{values.number('ports', 'outbound', default=4140)}",
         "LINKERD2_PROXY_INBOUND_LISTEN_ADDR": f"0.0.0.0:{values.number('ports', 'inbound', default=4143)}",
+        "LINKERD2_PROXY_OUTBOUND_METRICS_HOSTNAME_LABELS": _truth(values, "metrics", "hostnameLabels"),
         "LINKERD2_PROXY_INBOUND_PORTS": _numbers(wanted.inbound_ports),
         "LINKERD2_PROXY_INBOUND_PORTS_DISABLE_PROTOCOL_DETECTION": values.word("opaquePorts"),
         "LINKERD2_PROXY_IDENTITY_DIR": "/var/run/linkerd/identity/end-entity",
@@ -150,6 +157,10 @@ def environment(wanted: Wanted, values: ProxyValues) -> list[Json]:
         "LINKERD2_PROXY_DESTINATION_SVC_NAME": f"linkerd-destination.{NAMESPACE}.{identity}",
         "LINKERD2_PROXY_POLICY_SVC_NAME": f"linkerd-destination.{NAMESPACE}.{identity}",
     }
+    if access_log := values.word("accessLog"):
+        plain["LINKERD2_PROXY_ACCESS_LOG"] = access_log
+    if grace := values.word("shutdownGracePeriod"):
+        plain["LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD"] = grace
     if wanted.require_tls_ports:
         plain["LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_TLS"] = _numbers(wanted.require_tls_ports)
     rows: list[Json] = [_field(name, path) for name, path in _DOWNWARD]
@@ -191,6 +202,23 @@ def _addresses(at_home: str, domain: str) -> dict[str, str]:
         "policy": at("destination", "linkerd-policy", 8090),
         "identity": at("identity", "linkerd-identity-headless", 8080),
     }
+
+
+def _truth(values: ProxyValues, *path: str) -> str:
+    return "true" if flag(values.values, "proxy", *path) else "false"
+
+
+def _resources(values: ProxyValues) -> JsonObject:
+    asked: JsonObject = {}
+    for kind in ("requests", "limits"):
+        found: JsonObject = {
+            resource: amount
+            for resource in ("cpu", "memory")
+            if (amount := values.word("resources", resource, kind.removesuffix("s")))
+        }
+        if found:
+            asked[kind] = found
+    return asked
 
 
 def _numbers(ports: Sequence[int]) -> str:

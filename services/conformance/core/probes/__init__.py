@@ -6,12 +6,13 @@ A family of features is a module of this package that exposes `PROBES`. To add o
 from collections.abc import Iterable
 
 from services.conformance.core.probe import Probe
-from services.conformance.core.probes import authorization, egress, observability, rate_limits
+from services.conformance.core.probes import authorization, egress, injection, observability, rate_limits
 from steward.conformance.results import Safety, Tier
 
 FAMILIES: tuple[tuple[Probe, ...], ...] = (
     authorization.PROBES,
     egress.PROBES,
+    injection.PROBES,
     observability.PROBES,
     rate_limits.PROBES,
 )
