@@ -371,6 +371,12 @@ def _object(made: Production, role: str, resource: Resource, name: str, content:
     return {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **content}
 
 
+def echo_template(made: Production) -> JsonObject:
+    """The pod template of an echo server with a proxy and every port, for pods that a probe adds to the cast."""
+    part = _Part("echo", MESH, "probe-server", "echo", spare_ports=True)
+    return {"metadata": {"annotations": dict(_annotations(made, part))}, "spec": _pod(made, part)}
+
+
 def everything(made: Production, now: datetime) -> tuple[JsonObject, ...]:
     """All objects of a run, in the order in which they are made: what a dry run prints."""
     return (*namespaces(made, now), *furniture(made), *cast(made))

@@ -211,6 +211,17 @@ def bare_pod(stage: Stage, name: str, *, inject: str = "enabled") -> JsonObject:
     return annotated(manifest(stage, PODS, name, spec), **{INJECT: inject})
 
 
+def echo(stage: Stage, name: str, *, replicas: int = 1, **annotations: str) -> JsonObject:
+    """A Deployment of echo servers of a probe's own, `app: <name>`, with more annotations on its pods."""
+    template = table(stage.template, "metadata")
+    metadata: JsonObject = {
+        "labels": dict(stage.owner) | {"app": name},
+        "annotations": table(template, "annotations") | dict(annotations),
+    }
+    pod: JsonObject = {"metadata": metadata, "spec": table(stage.template, "spec")}
+    return deployment(stage, name, pod, replicas=replicas)
+
+
 def deployment(stage: Stage, name: str, pod: JsonObject, *, replicas: int = 1) -> JsonObject:
     """A Deployment of pods made from a `pod_template`."""
     spec: JsonObject = {"replicas": replicas, "selector": {"matchLabels": {"app": name}}, "template": pod}

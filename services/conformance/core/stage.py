@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 
+from steward.jsonvalue import JsonObject
 from steward.linkerd.version import Version
 
 
@@ -118,6 +119,8 @@ class Stage:
     places: dict[str, tuple[Place, ...]] = field(default_factory=dict)
     has: frozenset[Need] = frozenset()
     timings: Timings = field(default_factory=Timings)
+    template: JsonObject = field(default_factory=dict)
+    """The pod template of an echo server with a proxy and spare ports, for pods that a probe adds: `objects.echo`."""
 
     def service(self, name: str, namespace: str = "") -> str:
         """The full name of a Service; of the meshed namespace where none is given (`su` and `cu` live in plain)."""
