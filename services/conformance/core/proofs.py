@@ -15,6 +15,7 @@ from steward.conformance.results import AssertionResult
 
 CLIENT_ID = "l5d-client-id"
 PROXY_ERROR = "l5d-proxy-error"
+_ECHO_POD = "x-echo-pod"
 
 Between = tuple[Mapping[str, Page], Mapping[str, Page]]
 """Pages of the same pods before and after something."""
@@ -74,6 +75,8 @@ def maker(reply: Reply) -> Maker:
     if reply.echo is not None:
         return Maker.APPLICATION
     said = header_map(reply.headers) | header_map(reply.trailers)
+    if _ECHO_POD in said:
+        return Maker.APPLICATION
     if PROXY_ERROR in said:
         return Maker.CLIENT_PROXY
     if "server:" in reply.grpc_message:

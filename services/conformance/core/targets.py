@@ -8,6 +8,10 @@ from services.conformance.core.stage import PORTS, Place, Port, Stage
 CLIENT = "cm"
 OTHER = "cn"
 UNMESHED = "cu"
+CLIENT_ACCOUNT = "probe-client"
+OTHER_ACCOUNT = "probe-other"
+SERVER_ACCOUNT = "probe-server"
+"""ServiceAccounts of `cm`, of `cn`, and of every echo server."""
 _PROTOCOLS: dict[Port, Protocol] = {
     Port.H2C: Protocol.HTTP2,
     Port.GRPC: Protocol.GRPC,
@@ -67,6 +71,17 @@ def native(stage: Stage, name: str, port: Port, *, times: int = 1) -> Call:
         server_name="echo.invalid" if protocol is Protocol.TLS else "",
         times=times,
     )
+
+
+def silently(call: Call, silence: timedelta) -> Call:
+    """The same raw call, whose client says nothing for a while and then speaks."""
+    said = {"conversation": Conversation.SILENT_THEN_CLIENT, "silence_seconds": silence.total_seconds()}
+    return call.model_copy(update=said | {"timeout_seconds": silence.total_seconds() * 2 + 5})
+
+
+def prompt(stage: Stage) -> timedelta:
+    """What is at once: far from any time that a proxy waits for."""
+    return min(timedelta(seconds=1), stage.timings.detect / 2)
 
 
 def headers(**named: str) -> Headers:

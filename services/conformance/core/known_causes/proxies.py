@@ -1,8 +1,17 @@
 """Causes in the proxies: no valid certificate, a policy that denies, stale endpoints, detection that waits."""
 
+from collections.abc import Mapping
+
 from services.conformance.core import diagnosis as why
 from services.conformance.core.evidence import Evidence, NotTold
-from services.conformance.core.known_causes.reading import all_replies, cautious, growth_of, pages_of, replies_of
+from services.conformance.core.known_causes.reading import (
+    all_replies,
+    cautious,
+    growth_of,
+    pages_of,
+    read_at,
+    replies_of,
+)
 from services.conformance.core.orders import Reply
 from services.conformance.core.pages import Page
 from services.conformance.core.probe import Cause
@@ -13,35 +22,26 @@ from steward.events.conformance import Rung
 from steward.jsonvalue import text
 
 
-def _expired(page: Page, now: float) -> float | None:
-    samples = list(page.select("control_identity_cert_expiration_timestamp_seconds"))
-    samples = samples or list(page.select("identity_cert_expiration_timestamp_seconds"))
-    return now - samples[0].value if samples and samples[0].value <= now else None
+def expiries(pages: Mapping[str, Page]) -> dict[str, float]:
+    """When the certificate of each proxy expires, in seconds since 1970; proxies that do not tell are left out."""
+    found = {}
+    for pod, page in pages.items():
+        for name in (
+            "control_identity_cert_expiration_timestamp_seconds",
+            "identity_cert_expiration_timestamp_seconds",
+        ):
+            for sample in page.select(name):
+                if sample.value > 0:
+                    found[pod] = sample.value
+    return found
 
 
-def expired_leaves(evidence: Evidence, *pages: str) -> dict[str, float]:
-    """Pods whose certificate has expired, with the seconds since, by the clock of whoever read the pages."""
-    expired = {}
-    for name in pages:
-        if name not in evidence:
-            continue
-        now = _read_at(evidence)
-        for pod, page in evidence.pages(name).items():
-            since = None if now is None else _expired(page, now)
-            if since is not None:
-                expired[pod] = since
-    return expired
-
-
-def _read_at(evidence: Evidence) -> float | None:
-    """The latest moment that any agent noted: pages of metrics have no date of their own."""
-    ends = [
-        report.ended_at.timestamp()
-        for step in evidence
-        if step in evidence and evidence.steps[step].reports is not None
-        for report in evidence.reports(step)
-    ]
-    return max(ends, default=None)
+def expired_leaves(evidence: Evidence, *names: str) -> dict[str, float]:
+    """Pods whose certificate has expired, with the seconds since, by the clock of the agents."""
+    now = read_at(evidence)
+    if now is None:
+        return {}
+    return {pod: now - expiry for pod, expiry in expiries(pages_of(evidence, *names)).items() if expiry <= now}
 
 
 def _no_identity(_stage: Stage, evidence: Evidence) -> str | None:

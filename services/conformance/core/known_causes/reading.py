@@ -78,3 +78,14 @@ def all_replies(evidence: Evidence, steps: Iterable[str]) -> list[Reply]:
         except Unseen:
             continue
     return found
+
+
+def read_at(evidence: Evidence) -> float | None:
+    """The latest moment that any agent noted, in seconds since 1970: pages of metrics have no date of their own."""
+    ends = [
+        report.ended_at.timestamp()
+        for step in evidence
+        if step in evidence and evidence.steps[step].reports is not None
+        for report in evidence.reports(step)
+    ]
+    return max(ends, default=None)

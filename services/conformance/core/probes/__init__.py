@@ -6,15 +6,41 @@ A family of features is a module of this package that exposes `PROBES`. To add o
 from collections.abc import Iterable
 
 from services.conformance.core.probe import Probe
-from services.conformance.core.probes import authorization, egress, injection, observability, rate_limits
+from services.conformance.core.probes import (
+    authorization,
+    certificates,
+    control_plane,
+    egress,
+    encryption,
+    grpc,
+    http,
+    identity,
+    injection,
+    observability,
+    ports,
+    rate_limits,
+    raw,
+    streams,
+    webhooks,
+)
 from steward.conformance.results import Safety, Tier
 
 FAMILIES: tuple[tuple[Probe, ...], ...] = (
     authorization.PROBES,
+    certificates.PROBES,
+    control_plane.PROBES,
     egress.PROBES,
+    encryption.PROBES,
+    grpc.PROBES,
+    http.PROBES,
+    identity.PROBES,
     injection.PROBES,
     observability.PROBES,
+    ports.PROBES,
     rate_limits.PROBES,
+    raw.PROBES,
+    streams.PROBES,
+    webhooks.PROBES,
 )
 
 PROBES: tuple[Probe, ...] = tuple(sorted((probe for family in FAMILIES for probe in family), key=lambda each: each.id))
