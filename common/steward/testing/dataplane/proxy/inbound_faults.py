@@ -1,7 +1,4 @@
-"""How the inbound half of a proxy, its trust and its admin server can be wrong, each by itself.
-
-Expired leaves, and leaves that are not renewed, are faults of the control plane: `control/faults.py`.
-"""
+"""How the inbound half of a proxy, its certificate and its admin server can be wrong, each by itself."""
 
 from steward.testing.dataplane.faults import Fault
 
@@ -27,6 +24,8 @@ ERROR_STATUS_WRONG = Fault("inbound-error-status-wrong", "a closed port of the a
 ADMIN_REFUSES = Fault("admin-refuses", "scrapes are refused although the policy allows them")
 ADMIN_OPEN = Fault("admin-open", "scrapes are answered although the policy forbids them")
 ADMIN_NOT_READY = Fault("admin-not-ready", "the proxy says that it is not ready")
+LEAF_EXPIRED = Fault("identity-leaf-expired", "the certificate has expired and is never renewed")
+RENEWAL_STOPPED = Fault("identity-renewal-stopped", "the certificate is not renewed any more")
 ANCHORS_DRIFTED = Fault("identity-anchors-drifted", "the proxy trusts another anchor than the mesh")
 CIPHER_OLD = Fault("identity-cipher-old", "neither AES-256 nor a post-quantum key exchange is offered")
 ACCESS_LOG_MISSING = Fault("access-log-missing", "no line is written for a request")
