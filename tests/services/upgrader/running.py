@@ -72,7 +72,8 @@ class Replica:
     async def stop(self) -> None:
         """End it, and wait."""
         self.task.cancel()
-        await asyncio.wait([self.task])
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.wait([self.task])
 
     def sample(self, name: str, **labels: str) -> float | None:
         """The value of a metric."""

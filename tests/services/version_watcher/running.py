@@ -45,7 +45,8 @@ class Replica:
     async def stop(self) -> None:
         """End it as a signal would, and wait."""
         self.task.cancel()
-        await asyncio.wait([self.task])
+        async with asyncio.timeout(PATIENCE):
+            await asyncio.wait([self.task])
 
     def sample(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(f"steward_version_watcher_{name}", labels)
