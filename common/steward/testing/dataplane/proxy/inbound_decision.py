@@ -22,6 +22,7 @@ from steward.testing.dataplane.proxy.ratelimit import Limited, Limiter
 
 _OPEN = Decision(Verdict.ALLOWED, Meta("", "default", "all-unauthenticated"))
 _SHUT = Decision(Verdict.DENIED)
+_UNKNOWN = InboundRoute(DEFAULT_ROUTE, ())
 _STRICT = 10
 
 
@@ -36,14 +37,13 @@ class Decider:
         """The route that takes the request, or None where none does."""
         found = find(((each, each.matches) for each in routes_of(server)), request)
         if found is None and self._context.broken(UNKNOWN_ROUTE_ALLOWED):
-            return InboundRoute(DEFAULT_ROUTE, ())
+            return _UNKNOWN
         return found
 
     def request(self, server: InboundServer, route: InboundRoute, peer: Peer) -> Decision:
         """About one request."""
-        ignored = self._context.broken(ROUTE_AUTHORIZATION_IGNORED) and bool(server.routes)
-        unknown = self._context.broken(UNKNOWN_ROUTE_ALLOWED) and bool(server.routes) and route.meta == DEFAULT_ROUTE
-        return _OPEN if ignored or unknown else self._decide(server, route, peer)
+        ignored = self._context.broken(ROUTE_AUTHORIZATION_IGNORED) and route.meta.kind != DEFAULT_ROUTE.kind
+        return _OPEN if ignored or route is _UNKNOWN else self._decide(server, route, peer)
 
     def connection(self, server: InboundServer, peer: Peer) -> Decision:
         """About a connection whose bytes nobody looks at."""

@@ -209,6 +209,15 @@ async def test_authorization_can_be_broken(
     assert (before, await asked(lone, who, path)) == (sound, wrong)
 
 
+@pytest.mark.parametrize("fault", [broken.ROUTE_AUTHORIZATION_IGNORED, broken.UNKNOWN_ROUTE_ALLOWED])
+async def test_faults_of_routes_leave_servers_without_routes_alone(lone: LoneProxy, fault: Fault) -> None:
+    everything = InboundRoute(Meta("", "default", "default"), (Match(path_prefix="/"),))
+    lone.policies[8080] = replace(GUARDED, routes=(everything,))
+    lone.faults.switch_on(fault)
+
+    assert [await asked(lone, who) for who in (ANN, BOB)] == [200, 403]
+
+
 async def test_denial_of_connections_can_be_ignored(lone: LoneProxy) -> None:
     await lone.bytes_application(3306, echoing)
     lone.policies[3306] = InboundServer(SERVER, Protocol.OPAQUE)
