@@ -136,7 +136,7 @@ def not_done(what: str, mark: str, doing: Doing) -> Cause:
     """The client's proxy is told, and does not do it."""
 
     def seen(stage: Stage, evidence: Evidence) -> str | None:
-        if told(evidence, mark) is False:
+        if mark and told(evidence, mark) is False:
             return None
         moved = _moved(stage, evidence, doing)
         return None if any(moved.values()) else f"stood still: {', '.join(moved)}"

@@ -1,0 +1,196 @@
+"""Failing fast: what a balancer answers that has no endpoint, and how soon it is well again."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from services.conformance.core.diagnosis import Scene
+from services.conformance.core.evidence import Evidence
+from services.conformance.core.fronts import EVERY, NOBODY, calling, front, known, until
+from services.conformance.core.known_causes import COMMON, DATAPATH
+from services.conformance.core.known_causes.outbound import done_in_vain
+from services.conformance.core.known_causes.reading import cautious
+from services.conformance.core.orders import Reply, Trouble
+from services.conformance.core.outbound import failed
+from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.proofs import (
+    Maker,
+    all_ok,
+    between,
+    counter_grew,
+    good,
+    made_by,
+    status_is,
+    tally,
+    told,
+    took,
+    within,
+)
+from services.conformance.core.slices import bare_service, unmeshed_endpoint
+from services.conformance.core.stage import Port, Stage
+from services.conformance.core.steps import Applied, Calls, Pages, Step
+from services.conformance.core.targets import CLIENT
+from steward.conformance.results import AssertionResult, Safety, Tier
+from steward.events.conformance import Rung
+
+UNREACHABLE, SHED, EMPTY, REACHABLE = "p-unreachable", "p-shed", "p-zero", "p-reachable"
+
+
+def failing_fast(reply: Reply) -> bool:
+    """The answer of a balancer that waited in vain for an endpoint."""
+    return reply.status == 504 and "fail-fast" in told(reply)
+
+
+def failfast_is_timely(stage: Stage, replies: tuple[Reply, ...]) -> AssertionResult:
+    """The first refusal took as long as a balancer waits."""
+    low, high = stage.timings.failfast * 0.8, stage.timings.failfast * 1.5 + stage.timings.slack
+    spent = [reply.seconds for reply in replies if failing_fast(reply)]
+    ok = bool(spent) and low.total_seconds() <= spent[0] <= high.total_seconds()
+    return check(
+        "the first request is given up after the time to fail fast",
+        expected=f"504, fail-fast, after {low.total_seconds():g} s to {high.total_seconds():g} s",
+        observed=f"{spent[0]:.2f} s" if spent else tally(replies),
+        ok=ok,
+    )
+
+
+def _failfast(stage: Stage) -> tuple[Step, ...]:
+    patient = calling(stage, UNREACHABLE, timeout=stage.timings.failfast.total_seconds() * 3 + 2)
+    return (
+        Pages("before", CLIENT),
+        until(stage, "first", patient, failing_fast, "504, fail-fast", consecutive=1),
+        Calls("next", CLIENT, calling(stage, UNREACHABLE, times=5)),
+        Pages("after", CLIENT),
+        Applied("repaired", (unmeshed_endpoint(stage, UNREACHABLE, Port.HTTP),)),
+        until(stage, "recovered", calling(stage, UNREACHABLE, timeout=5), good, "an answer"),
+    )
+
+
+def _failfast_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    first, pages = evidence.effect("first"), between(evidence, "before", "after")
+    return (
+        within("requests without a reachable endpoint are given up", first, stage.timings.propagation),
+        failfast_is_timely(stage, first.replies),
+        status_is("the next are refused at once", evidence.replies("next"), 503),
+        made_by("by the proxy of the client", evidence.replies("next"), Maker.CLIENT_PROXY),
+        counter_grew("which counts that it failed fast", pages, failed("failfast")),
+        counter_grew("and what it refused", pages, failed("loadshed"), 5),
+        within("an endpoint that can be reached ends it", evidence.effect("recovered"), stage.timings.propagation),
+    )
+
+
+def _shed(stage: Stage) -> tuple[Step, ...]:
+    patience = stage.timings.failfast.total_seconds() * 3 + 2
+    burst = calling(stage, SHED, times=240, timeout=patience).model_copy(update={"concurrency": 240, "keep": False})
+    return (
+        Pages("before", CLIENT),
+        Calls("burst", CLIENT, burst),
+        Calls("afterwards", CLIENT, calling(stage, "sm", times=10)),
+        Pages("after", CLIENT),
+    )
+
+
+def _shed_holds(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies, pages = evidence.replies("burst"), between(evidence, "before", "after")
+    begun = {pod: page.total("process_start_time_seconds") for pod, page in pages[0].items()}
+    ends = {pod: page.total("process_start_time_seconds") for pod, page in pages[1].items()}
+    return (
+        status_is("a burst that nobody can take is refused", replies, 503, 504),
+        made_by("by the proxy of the client", replies, Maker.CLIENT_PROXY),
+        counter_grew("which sheds what it cannot hold", pages, failed("loadshed")),
+        check("and lives on", expected=_starts(begun), observed=_starts(ends)),
+        all_ok("other targets are answered at once", evidence.replies("afterwards")),
+    )
+
+
+def _starts(started: Mapping[str, float]) -> str:
+    return ", ".join(f"{pod} since {at:.0f}" for pod, at in sorted(started.items()))
+
+
+def _zero(stage: Stage) -> tuple[Step, ...]:
+    patient = calling(stage, EMPTY, timeout=stage.timings.failfast.total_seconds() * 3 + 2)
+    return (
+        known(stage, EMPTY),
+        Pages("before", CLIENT),
+        Applied("emptied", (front(stage, EMPTY, NOBODY),)),
+        until(stage, "first", patient, failing_fast, "504, fail-fast", consecutive=1),
+        Calls("next", CLIENT, calling(stage, EMPTY, times=5)),
+        Pages("after", CLIENT),
+        Applied("filled", (front(stage, EMPTY, EVERY),)),
+        until(stage, "recovered", calling(stage, EMPTY, timeout=5), good, "an answer"),
+    )
+
+
+def _reachable(stage: Stage) -> tuple[Step, ...]:
+    return (
+        Applied("control-service", (front(stage, REACHABLE, EVERY),)),
+        known(stage, REACHABLE),
+        Calls("control", CLIENT, calling(stage, REACHABLE, times=10)),
+    )
+
+
+def _reachable_seen(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies = evidence.replies("control")
+    return (
+        all_ok("a Service with endpoints answers", replies),
+        took("at once", replies, timedelta(0), stage.timings.failfast),
+    )
+
+
+def _hangs(_stage: Stage, evidence: Evidence) -> str | None:
+    first = evidence.effect("first")
+    hung = [reply for reply in first.replies if reply.trouble is Trouble.TIMED_OUT]
+    return f"{len(hung)} requests got no answer at all" if hung and not first.met else None
+
+
+_HANGS = Cause(
+    code="HANGS",
+    rung=Rung.PROXY,
+    seen=cautious(_hangs),
+    message="The client's proxy holds requests that it can send nowhere, instead of failing fast.",
+    expected="504 when the time to fail fast is over",
+    disproof="A request by hand is answered 504 with `service in fail-fast` in l5d-proxy-error.",
+    remedy="See whether destination is up (a target that is not known yet hangs); then restart the client's pod.",
+    command="linkerd diagnostics proxy-metrics po/<client> | grep -e failfast -e queue_gate",
+)
+
+_CONTROL = Control("A Service with endpoints answers, and at once.", _reachable, _reachable_seen)
+_COUNTERS = (failed("failfast"), failed("loadshed"))
+
+PROBES: tuple[Probe, ...] = (
+    Probe(
+        id="failfast.unreachable",
+        claim="Requests to endpoints that cannot be reached are given up in time, and answered once they can be.",
+        tier=Tier.TRAFFIC,
+        objects=lambda stage: (bare_service(stage, UNREACHABLE), unmeshed_endpoint(stage, UNREACHABLE)),
+        steps=_failfast,
+        proof=_failfast_holds,
+        control=_CONTROL,
+        diagnosis=Scene(service=UNREACHABLE, server="su").steps,
+        causes=(*COMMON, _HANGS, done_in_vain("failing fast", lambda _stage: _COUNTERS), DATAPATH),
+        bound=timedelta(seconds=90),
+    ),
+    Probe(
+        id="lb.zero-endpoints",
+        claim="A Service that loses all its endpoints fails fast, and is answered for when it has some again.",
+        tier=Tier.DEPTH,
+        objects=lambda stage: (front(stage, EMPTY, EVERY),),
+        steps=_zero,
+        proof=_failfast_holds,
+        diagnosis=Scene(service=EMPTY).steps,
+        causes=(*COMMON, _HANGS, done_in_vain("failing fast", lambda _stage: _COUNTERS), DATAPATH),
+        bound=timedelta(seconds=120),
+    ),
+    Probe(
+        id="queue.loadshed",
+        claim="A burst that nobody can take is refused by the client's proxy, which lives on and serves other targets.",
+        tier=Tier.DISRUPTIVE,
+        safety=Safety.DISRUPTIVE,
+        alone=True,
+        objects=lambda stage: (bare_service(stage, SHED), unmeshed_endpoint(stage, SHED)),
+        steps=_shed,
+        proof=_shed_holds,
+        diagnosis=Scene(service=SHED, server="su").steps,
+        causes=(*COMMON, _HANGS, done_in_vain("shedding load", lambda _stage: _COUNTERS), DATAPATH),
+        bound=timedelta(seconds=90),
+    ),
+)
