@@ -211,12 +211,12 @@ def bare_pod(stage: Stage, name: str, *, inject: str = "enabled") -> JsonObject:
     return annotated(manifest(stage, PODS, name, spec), **{INJECT: inject})
 
 
-def echo(stage: Stage, name: str, *, replicas: int = 1, **annotations: str) -> JsonObject:
+def echo(stage: Stage, name: str, annotations: Mapping[str, str] | None = None, *, replicas: int = 1) -> JsonObject:
     """A Deployment of echo servers of a probe's own, `app: <name>`, with more annotations on its pods."""
     template = table(stage.template, "metadata")
     metadata: JsonObject = {
-        "labels": dict(stage.owner) | {"app": name},
-        "annotations": table(template, "annotations") | dict(annotations),
+        "labels": {**stage.owner, "app": name},
+        "annotations": table(template, "annotations") | dict(annotations or {}),
     }
     pod: JsonObject = {"metadata": metadata, "spec": table(stage.template, "spec")}
     return deployment(stage, name, pod, replicas=replicas)

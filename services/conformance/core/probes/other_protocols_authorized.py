@@ -1,0 +1,202 @@
+"""Authorization beyond HTTP/1.1: gRPC routes with their own codes, and raw connections that are cut."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from services.conformance.core import objects as made
+from services.conformance.core.diagnosis import Scene
+from services.conformance.core.evidence import Evidence
+from services.conformance.core.orders import Call, Conversation, Hold, Protocol
+from services.conformance.core.probe import Probe, check
+from services.conformance.core.probes.authorization import CONTROL
+from services.conformance.core.proofs import between, counter_grew, series
+from services.conformance.core.stage import PORTS, Need, Port, Stage
+from services.conformance.core.steps import Applied, Asked, Pages, Ready, Released, Removed, Step, Until
+from services.conformance.core.targets import CLIENT, OTHER, UNMESHED, at_service
+from services.conformance.core.truth import AFTER, GRPC_DENIED, GRPC_UNKNOWN, Line, Table, fits
+from steward.conformance.results import AssertionResult, Tier
+from steward.jsonvalue import JsonObject
+
+_RPC, _RAW = "authz-grpc", "authz-tcp"
+_SERVICE = "steward.Echo"
+
+
+def _grpc(method: Conversation) -> Callable[[Stage], Call]:
+    """A call of the method that is named after its way to talk."""
+
+    def call(stage: Stage) -> Call:
+        return Call(
+            target=at_service(stage, _RPC, Port.GRPC), protocol=Protocol.GRPC, conversation=method, timeout_seconds=5
+        )
+
+    return call
+
+
+def _guard(stage: Stage, name: str, port: Port, protocol: str) -> JsonObject:
+    return made.server(stage, name, {"app": name}, port, proxyProtocol=protocol, accessPolicy="deny")
+
+
+def _allow(stage: Stage, name: str, target: JsonObject) -> tuple[JsonObject, ...]:
+    who = made.mesh_tls(stage, name, stage.identity("probe-client"))
+    return who, made.authorization_policy(stage, name, made.reference(target), made.reference(who))
+
+
+def _rpc_objects(stage: Stage) -> tuple[JsonObject, ...]:
+    attached = made.parent("Server", _RPC)
+    routes = [
+        made.grpc_route(
+            stage,
+            f"{_RPC}-{method.lower()}",
+            attached,
+            made.rule(matches=[{"method": {"type": "Exact", "service": _SERVICE, "method": method.value}}]),
+        )
+        for method in (Conversation.UNARY, Conversation.SERVER_STREAM)
+    ]
+    front = made.service(stage, _RPC, {"app": _RPC}, made.service_port(Port.GRPC, app_protocol="kubernetes.io/h2c"))
+    return (
+        made.echo(stage, _RPC),
+        front,
+        _guard(stage, _RPC, Port.GRPC, "gRPC"),
+        *routes,
+        *_allow(stage, _RPC, routes[0]),
+    )
+
+
+_RPC_TABLE = Table(
+    objects=_rpc_objects,
+    lines=(
+        Line("authorized method", CLIENT, _grpc(Conversation.UNARY), allowed=True),
+        Line("authorized method, other account", OTHER, _grpc(Conversation.UNARY), allowed=False, refused=GRPC_DENIED),
+        Line(
+            "method without authorization",
+            CLIENT,
+            _grpc(Conversation.SERVER_STREAM),
+            allowed=False,
+            refused=GRPC_DENIED,
+        ),
+        Line("unknown method", CLIENT, _grpc(Conversation.BIDIRECTIONAL), allowed=False, refused=GRPC_UNKNOWN),
+    ),
+    first="authorized method",
+    server=_RPC,
+    denials=series("inbound_http_authz_deny_total", srv_name=_RPC),
+    bound=lambda stage: stage.timings.settle,
+)
+
+
+def _raw(stage: Stage) -> Call:
+    return Call(
+        target=at_service(stage, _RAW, Port.OPAQUE),
+        protocol=Protocol.TCP,
+        conversation=Conversation.SERVER_FIRST,
+        timeout_seconds=5,
+    )
+
+
+def _raw_front(stage: Stage) -> tuple[JsonObject, ...]:
+    front = made.service(stage, _RAW, {"app": _RAW}, made.service_port(Port.OPAQUE))
+    opaque = made.annotated(front, **{made.OPAQUE_PORTS: str(PORTS[Port.OPAQUE])})
+    return (made.echo(stage, _RAW), opaque, _guard(stage, _RAW, Port.OPAQUE, "opaque"))
+
+
+def _raw_objects(stage: Stage) -> tuple[JsonObject, ...]:
+    guarded = _raw_front(stage)
+    return (*guarded, *_allow(stage, _RAW, guarded[-1]))
+
+
+_RAW_TABLE = Table(
+    objects=_raw_objects,
+    lines=(
+        Line("named account", CLIENT, _raw, allowed=True, refused=0),
+        Line("other account", OTHER, _raw, allowed=False, refused=0),
+        Line("unmeshed client", UNMESHED, _raw, allowed=False, refused=0),
+    ),
+    first="named account",
+    server=_RAW,
+    denials=series("inbound_tcp_authz_deny_total", srv_name=_RAW),
+    bound=lambda stage: stage.timings.settle,
+)
+
+
+def _with_pod(table: Table, name: str) -> Callable[[Stage], tuple[Step, ...]]:
+    def steps(stage: Stage) -> tuple[Step, ...]:
+        applied, *rest = table.steps(stage)
+        return (applied, Ready("pod", name, stage.meshed, 1, stage.timings.settle), *rest)
+
+    return steps
+
+
+def _probe(id: str, claim: str, table: Table, port: Port) -> Probe:
+    name = table.server
+    return Probe(
+        id=id,
+        claim=claim,
+        tier=Tier.TRAFFIC,
+        steps=_with_pod(table, name),
+        proof=table.proof,
+        control=CONTROL,
+        causes=table.causes(name, PORTS[port]),
+        diagnosis=Scene(service=name, server=name, port=port).steps,
+        needs=(Need.SERVER_POLICY,),
+        security=True,
+        depends_on=("mtls.identity",),
+        extra_pods=1,
+    )
+
+
+def _revoked_steps(stage: Stage) -> tuple[Step, ...]:
+    held = Hold(name="open", target=_raw(stage).target, protocol=Protocol.TCP, every_seconds=0.5)
+    guarded = _raw_front(stage)
+    allowing = _allow(stage, _RAW, guarded[-1])
+    closed = Line("closed", CLIENT, _raw, allowed=False, refused=0)
+    opened = Line("opened", CLIENT, _raw, allowed=True)
+    once, bound = _raw(stage).model_copy(update={"keep": False}), stage.timings.settle
+    return (
+        Applied("applied", (*guarded, *allowing)),
+        Ready("pod", _RAW, stage.meshed, 1, bound),
+        Until("opens", CLIENT, once, lambda reply: fits(opened, reply), "is let through", bound),
+        Asked("hold", CLIENT, held),
+        Pages("before", _RAW),
+        Removed("revoked", allowing),
+        Until("closes", CLIENT, once, lambda reply: fits(closed, reply), "is cut", bound),
+        Released("held", CLIENT, "open"),
+        Pages(AFTER, _RAW),
+    )
+
+
+def _revoked(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    held = evidence.held("held")
+    terminated = series("inbound_tcp_authz_terminate_total", srv_name=_RAW)
+    return (
+        check("the connection was open", expected=True, observed=evidence.held("hold").open),
+        check(
+            "and is ended when its authorization goes",
+            expected="ended by the proxy",
+            observed="still open" if held.open and not held.resets else f"ended {held.resets or 1} times",
+            ok=not held.open or held.resets > 0,
+        ),
+        counter_grew("ended connections counted", between(evidence, "before", AFTER), terminated, 1),
+    )
+
+
+_TCP = _probe(
+    "authz.tcp", "Raw connections of a stranger are cut, those of a named client stay.", _RAW_TABLE, Port.OPAQUE
+)
+
+PROBES: tuple[Probe, ...] = (
+    replace(
+        _probe("authz.grpc-route", "Methods of a gRPC service are authorized one by one.", _RPC_TABLE, Port.GRPC),
+        needs=(Need.SERVER_POLICY, Need.GATEWAY_GRPC_ROUTE),
+        tier=Tier.DEPTH,
+    ),
+    _TCP,
+    replace(
+        _TCP,
+        id="authz.tcp.revoked",
+        claim="A connection that is open when its authorization goes is ended.",
+        steps=_revoked_steps,
+        proof=_revoked,
+        tier=Tier.DEPTH,
+        alone=False,
+        depends_on=("authz.tcp",),
+    ),
+)
