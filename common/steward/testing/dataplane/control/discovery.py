@@ -1,0 +1,279 @@
+"""The destination controller's view: which endpoints a Service, or one pod, has for a certain client."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from steward.jsonvalue import JsonObject, dig, flag, rows, strings, table, text, whole
+from steward.kube.resources import ENDPOINT_SLICES, PODS, SERVICES
+from steward.testing.dataplane.config import Endpoint, Labels, Protocol
+from steward.testing.dataplane.control import faults as broken
+from steward.testing.dataplane.control.kinds import EXTERNAL_WORKLOADS, SERVERS
+from steward.testing.dataplane.control.slices import SERVICE_NAME
+from steward.testing.dataplane.control.world import (
+    OPAQUE_PORTS,
+    World,
+    account_of,
+    annotations_of,
+    container_ports,
+    labels_of,
+    name_of,
+    namespace_of,
+    port_numbers,
+)
+from steward.testing.dataplane.faults import Faults, Place
+from steward.testing.kubernetes.selectors import selects
+from steward.testing.linkerd.values import NAMESPACE
+
+_H2_WEIGHT = 10_000
+_APP_PROTOCOLS = {
+    "http": Protocol.HTTP1,
+    "kubernetes.io/h2c": Protocol.HTTP2,
+    "linkerd.io/opaque": Protocol.OPAQUE,
+    "linkerd.io/tcp": Protocol.OPAQUE,
+    "linkerd.io/tls": Protocol.TLS,
+}
+_PAST = (broken.STALE_ENDPOINTS, broken.STALE_REPLICA, broken.NEW_PODS_MISSING, broken.REMOVED_PODS_STAY)
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who asks: a proxy, or somebody who pretends to be one."""
+
+    pod: str = ""
+    namespace: str = ""
+    node: str = ""
+    zone: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which endpoints: those of a Service's port, or with a hostname only the pod of that name."""
+
+    service: str
+    namespace: str
+    port: int
+    hostname: str = ""
+
+
+class Directory:
+    """Finds endpoints. Remembers what it told, because its faults are about telling what was true before."""
+
+    def __init__(self, world: World, faults: Faults) -> None:
+        self.world = world
+        self.faults = faults
+        self._known: dict[Asked, tuple[Endpoint, ...]] = {}
+
+    def endpoints(self, asked: Asked, client: Client, *, replica: str = "") -> tuple[Endpoint, ...]:
+        """For one client, by one replica of the controller (any, where none is named)."""
+        found = self._remembered(asked, client, replica)
+        located = tuple(self._localised(one, client) for one in self._filtered(asked, found, client))
+        if not self.faults.on(broken.NO_IDENTITY_OF_ENDPOINTS, client):
+            return tuple(self._unidentified(one) for one in located)
+        return tuple(replace(one, identity=None, h2=False, opaque=False) for one in located)
+
+    def remember(self) -> None:
+        """Note every Service's endpoints as they are, for faults to come."""
+        if self._about_the_past:
+            return
+        for service in self.world.all(SERVICES):
+            for port in rows(service, "spec", "ports"):
+                asked = Asked(name_of(service), namespace_of(service), whole(port, "port"))
+                self._known[asked] = tuple(self._current(asked))
+
+    def at_pod(self, pod: JsonObject, port: int, client: Client) -> Endpoint:
+        """A pod that is dialled by its own address; no Service is in play."""
+        endpoint = self._of_pod(pod, port, text(pod, "status", "podIP"), ())
+        return self._unidentified(self._localised(endpoint, client))
+
+    def service(self, name: str, namespace: str) -> JsonObject | None:
+        """A Service."""
+        return self.world.find(SERVICES, name, namespace)
+
+    def protocol(self, service: JsonObject, port: int, client: Client) -> Protocol:
+        """How proxies are told to treat a Service's port."""
+        declared = _port_of(service, port)
+        said = text(declared or {}, "appProtocol")
+        if said and not self.faults.on(broken.APP_PROTOCOL_IGNORED, client):
+            return _APP_PROTOCOLS.get(said.lower(), Protocol.OPAQUE)
+        annotations = annotations_of(service)
+        at_home = self.world.namespace_annotations(namespace_of(service))
+        opaque = port in self._opaque(annotations.get(OPAQUE_PORTS, at_home.get(OPAQUE_PORTS)))
+        if opaque and not self.faults.on(broken.OPAQUE_IGNORED, client):
+            return Protocol.OPAQUE
+        return Protocol.DETECT
+
+    def opaque_at(self, pod: JsonObject, port: int) -> bool:
+        """Whether a pod's port is opaque: by a Server, by its annotation, or by default."""
+        for server in self.world.all(SERVERS, namespace_of(pod)):
+            if server_selects(server, pod, port):
+                return text(server, "spec", "proxyProtocol") in ("opaque", "TLS")
+        declared = annotations_of(pod).get(OPAQUE_PORTS)
+        return port in self._opaque(declared, container_ports(pod))
+
+    def defines(self, service: JsonObject, port: int) -> bool:
+        """Whether the Service has this port."""
+        return _port_of(service, port) is not None
+
+    def ports(self, service: JsonObject) -> tuple[int, ...]:
+        """The ports that the Service has."""
+        return tuple(whole(one, "port") for one in rows(service, "spec", "ports"))
+
+    def _opaque(self, declared: str | None, named: dict[str, int] | None = None) -> frozenset[int]:
+        return self.world.values.opaque_ports if declared is None else port_numbers(declared, named)
+
+    def _remembered(self, asked: Asked, client: Client, replica: str) -> tuple[Endpoint, ...]:
+        whole_service = replace(asked, hostname="")
+        current = tuple(self._current(whole_service))
+        if not self._about_the_past:
+            self._known[whole_service] = current
+            return current
+        before = self._known.setdefault(whole_service, current)
+        at_replica = Client(pod=replica, namespace=NAMESPACE)
+        if self.faults.on(broken.STALE_ENDPOINTS, client) or (
+            replica and self.faults.on(broken.STALE_REPLICA, at_replica)
+        ):
+            return before
+        told = self._without_new(current, before)
+        if not self.faults.on(broken.REMOVED_PODS_STAY, client):
+            return told
+        there = {(one.ip, one.port) for one in told}
+        return told + tuple(one for one in before if (one.ip, one.port) not in there)
+
+    @property
+    def _about_the_past(self) -> bool:
+        return any(self.faults.anywhere(one) for one in _PAST)
+
+    def _without_new(self, current: tuple[Endpoint, ...], before: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        old = {(one.ip, one.port) for one in before}
+        return tuple(
+            one
+            for one in current
+            if (one.ip, one.port) in old or not self.faults.on(broken.NEW_PODS_MISSING, _place(one))
+        )
+
+    def _current(self, asked: Asked) -> Iterator[Endpoint]:
+        service = self.service(asked.service, asked.namespace)
+        if service is None:
+            return
+        wanted = _port_of(service, asked.port)
+        for slice_ in self.world.all(ENDPOINT_SLICES, asked.namespace):
+            if labels_of(slice_).get(SERVICE_NAME) != asked.service:
+                continue
+            for port in rows(slice_, "ports"):
+                if wanted is not None and text(port, "name") == text(wanted, "name"):
+                    yield from self._of_slice(asked, slice_, whole(port, "port"))
+
+    def _of_slice(self, asked: Asked, slice_: JsonObject, port: int) -> Iterator[Endpoint]:
+        for one in rows(slice_, "endpoints"):
+            if not flag(one, "conditions", "ready"):
+                continue
+            address = text(one, "addresses", 0)
+            service: Labels = (("namespace", asked.namespace), ("service", asked.service))
+            external = text(one, "targetRef", "kind") == EXTERNAL_WORKLOADS.kind
+            kind = EXTERNAL_WORKLOADS if external else PODS
+            target = self.world.find(kind, text(one, "targetRef", "name"), asked.namespace)
+            if target is None or not port:
+                continue
+            if external:
+                yield self._of_workload(target, port, address, service)
+            else:
+                yield self._of_pod(target, port, address, service)
+
+    def _of_pod(self, pod: JsonObject, port: int, ip: str, service: Labels) -> Endpoint:
+        identity = self.world.identity_of(pod)
+        opaque = identity is not None and self.opaque_at(pod, port)
+        node = text(pod, "spec", "nodeName")
+        labels = service or (("namespace", namespace_of(pod)),)
+        return Endpoint(
+            ip=ip,
+            port=port,
+            identity=identity,
+            opaque=opaque,
+            h2=identity is not None and not opaque,
+            weight=_H2_WEIGHT,
+            zone=self.world.zone_of(node),
+            node=node,
+            labels=(*labels, *_pod_labels(pod)),
+        )
+
+    def _of_workload(self, workload: JsonObject, port: int, ip: str, service: Labels) -> Endpoint:
+        identity = text(workload, "spec", "meshTLS", "identity") or None
+        labels: Labels = (*service, ("external_workload", name_of(workload)))
+        return Endpoint(ip=ip, port=port, identity=identity, h2=identity is not None, labels=labels)
+
+    def _filtered(self, asked: Asked, found: tuple[Endpoint, ...], client: Client) -> tuple[Endpoint, ...]:
+        if self.faults.on(broken.EXTERNAL_WORKLOADS_IGNORED, client):
+            found = tuple(one for one in found if "external_workload" not in dict(one.labels))
+        if asked.hostname:
+            alone = tuple(one for one in found if dict(one.labels).get("pod") == asked.hostname)
+            return found if self.faults.on(broken.HEADLESS_ANSWERS_ALL, client) else alone
+        service = self.service(asked.service, asked.namespace) or {}
+        local = text(service, "spec", "internalTrafficPolicy") == "Local"
+        if local and client.node and not self.faults.on(broken.LOCAL_POLICY_IGNORED, client):
+            return tuple(one for one in found if one.node == client.node)
+        if client.zone and not self.faults.on(broken.ZONE_HINTS_IGNORED, client):
+            return self._hinted(asked, found, client.zone)
+        return found
+
+    def _hinted(self, asked: Asked, found: tuple[Endpoint, ...], zone: str) -> tuple[Endpoint, ...]:
+        """Only those meant for the zone; all of them where one has no hint, or none is meant for it."""
+        hints: dict[str, frozenset[str]] = {}
+        for slice_ in self.world.all(ENDPOINT_SLICES, asked.namespace):
+            if labels_of(slice_).get(SERVICE_NAME) == asked.service:
+                hints.update(_hints(slice_))
+        if any(not hints.get(one.ip) for one in found):
+            return found
+        return tuple(one for one in found if zone in hints[one.ip]) or found
+
+    def _localised(self, endpoint: Endpoint, client: Client) -> Endpoint:
+        locality = "unknown"
+        if client.zone and endpoint.zone:
+            locality = "local" if client.zone == endpoint.zone else "remote"
+        labels = (*endpoint.labels, ("zone", endpoint.zone), ("zone_locality", locality))
+        return replace(endpoint, labels=labels)
+
+    def _unidentified(self, endpoint: Endpoint) -> Endpoint:
+        place = _place(endpoint)
+        if self.faults.on(broken.NO_IDENTITY_OF_ENDPOINTS, place):
+            endpoint = replace(endpoint, identity=None, h2=False, opaque=False)
+        if self.faults.on(broken.OPAQUE_IGNORED, place):
+            endpoint = replace(endpoint, opaque=False)
+        return endpoint
+
+
+def _place(endpoint: Endpoint) -> Place:
+    labels = dict(endpoint.labels)
+    return Client(labels.get("pod", ""), labels.get("namespace", ""), endpoint.node, endpoint.zone)
+
+
+def _pod_labels(pod: JsonObject) -> Labels:
+    labels = labels_of(pod)
+    found = {"pod": name_of(pod), "serviceaccount": account_of(pod)}
+    if "linkerd.io/control-plane-ns" in labels:
+        found["control_plane_ns"] = labels["linkerd.io/control-plane-ns"]
+    for key, value in labels.items():
+        if key.startswith("linkerd.io/proxy-"):
+            found[key.removeprefix("linkerd.io/proxy-")] = value
+    if "pod-template-hash" in labels:
+        found["pod_template_hash"] = labels["pod-template-hash"]
+    return tuple(sorted(found.items()))
+
+
+def _port_of(service: JsonObject, port: int) -> JsonObject | None:
+    return next((one for one in rows(service, "spec", "ports") if whole(one, "port") == port), None)
+
+
+def _hints(slice_: JsonObject) -> Iterator[tuple[str, frozenset[str]]]:
+    for one in rows(slice_, "endpoints"):
+        zones = frozenset(text(zone, "name") for zone in rows(one, "hints", "forZones"))
+        for address in strings(one, "addresses"):
+            yield address, zones
+
+
+def server_selects(server: JsonObject, pod: JsonObject, port: int) -> bool:
+    """Whether a Server is about this port of this pod."""
+    wanted = dig(server, "spec", "port")
+    number = container_ports(pod).get(wanted, 0) if isinstance(wanted, str) else wanted
+    if number != port or dig(server, "spec", "podSelector") is None:
+        return False
+    return selects(table(server, "spec", "podSelector"), labels_of(pod))

@@ -1,0 +1,89 @@
+"""How a proxy was set up, read from its pod: what the injector wrote into the environment."""
+
+from json import JSONDecodeError, loads
+
+from steward.jsonvalue import JsonObject, rows, text
+from steward.kube.resources import CONFIG_MAPS
+from steward.testing.dataplane.config import Labels, ProxySettings
+from steward.testing.dataplane.control.world import (
+    OPAQUE_PORTS,
+    World,
+    account_of,
+    annotations_of,
+    container_ports,
+    labels_of,
+    name_of,
+    namespace_of,
+    port_numbers,
+    proxy_of,
+)
+from steward.testing.linkerd.proxy import TRUST_ROOTS
+from steward.testing.linkerd.values import NAMESPACE
+
+_CONFIG = "config.linkerd.io/"
+_ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
+_COLLECTOR = "LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR"
+_OWN_INBOUND = frozenset({4190, 4191})
+
+
+def settings_of(world: World, pod: JsonObject) -> ProxySettings:
+    """Of a pod that has a proxy and an address."""
+    annotations, named = annotations_of(pod), container_ports(pod)
+    values = world.values
+    environment = environment_of(pod)
+    proxy = proxy_of(pod) or {}
+    node = text(pod, "spec", "nodeName")
+
+    def ports(key: str, default: frozenset[int]) -> frozenset[int]:
+        declared = annotations.get(_CONFIG + key)
+        return default if declared is None else port_numbers(declared, named)
+
+    declared = annotations.get(OPAQUE_PORTS)
+    return ProxySettings(
+        pod=name_of(pod),
+        namespace=namespace_of(pod),
+        ip=text(pod, "status", "podIP"),
+        version=text(proxy, "image").rpartition(":")[2],
+        node=node,
+        zone=world.zone_of(node),
+        account=account_of(pod),
+        owner=_owner(pod),
+        skip_inbound=ports("skip-inbound-ports", values.skip_inbound) | _OWN_INBOUND,
+        skip_outbound=ports("skip-outbound-ports", values.skip_outbound),
+        opaque_ports=values.opaque_ports if declared is None else port_numbers(declared, named),
+        trust_anchors=anchors_of(world, pod),
+        metrics_hostname_labels=annotations.get(_CONFIG + "proxy-metrics-hostname-labels") == "true",
+        access_log=annotations.get(_CONFIG + "access-log", ""),
+        native_sidecar=any(text(one, "name") == text(proxy, "name") for one in rows(pod, "spec", "initContainers")),
+        trace_collector=environment.get(_COLLECTOR, ""),
+        environment=tuple(sorted(environment.items())),
+    )
+
+
+def environment_of(pod: JsonObject) -> dict[str, str]:
+    """The proxy's variables, with those that an annotation adds."""
+    found = {text(one, "name"): text(one, "value") for one in rows(proxy_of(pod) or {}, "env") if "value" in one}
+    try:
+        added = loads(annotations_of(pod).get(_CONFIG + "proxy-additional-env", "[]"))
+    except JSONDecodeError:
+        return found
+    return found | {text(one, "name"): text(one, "value") for one in rows({"env": added}, "env")}
+
+
+def anchors_of(world: World, pod: JsonObject) -> str:
+    """The bundle that the proxy trusts: baked in at injection, or the ConfigMap's as it was mounted."""
+    for one in rows(proxy_of(pod) or {}, "env"):
+        if text(one, "name") == _ANCHORS and text(one, "value"):
+            return text(one, "value")
+    return bundle_of(world)
+
+
+def bundle_of(world: World) -> str:
+    """The anchors that the mesh trusts now."""
+    return text(world.find(CONFIG_MAPS, TRUST_ROOTS, NAMESPACE) or {}, "data", "ca-bundle.crt")
+
+
+def _owner(pod: JsonObject) -> Labels:
+    prefix = "linkerd.io/proxy-"
+    found = {key.removeprefix(prefix): value for key, value in labels_of(pod).items() if key.startswith(prefix)}
+    return tuple(sorted(found.items()))
