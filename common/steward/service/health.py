@@ -12,6 +12,8 @@ from steward.clock import Clock
 from steward.service.instruments import Instruments, Metric
 
 LAG_PERIOD = timedelta(milliseconds=500)
+_LAST_ANSWERS_S = 1.0
+"""A probe that hangs half-way must not hold up the end of the process, for which a pod has 30 s."""
 
 Check = Callable[[], str | None]
 
@@ -46,7 +48,7 @@ class HealthServer:
         app = web.Application()
         app.router.add_get("/livez", self._livez)
         app.router.add_get("/readyz", self._readyz)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=_LAST_ANSWERS_S)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._address, self._wanted)
         await site.start()

@@ -37,6 +37,15 @@ async def test_a_service_is_ready_when_every_check_agrees() -> None:
     assert (ready.status_code, ready.text) == (200, "ok\n")
 
 
+async def test_who_asks_and_never_finishes_does_not_hold_up_the_end() -> None:
+    async with asyncio.timeout(5):
+        async with HealthServer(Health(), "127.0.0.1", 0) as server:
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /livez HTTP/1.1\r\nHost: here\r\nContent-Length: 10\r\n\r\nhalf")
+            assert b"200" in await reader.readline()
+        writer.close()
+
+
 async def test_the_lag_of_the_loop_is_measured(manual_clock: ManualClock) -> None:
     lag = gauge("steward_test_event_loop_lag_seconds", "Lag.")
     instruments = Instruments(CollectorRegistry(), [lag])
