@@ -74,9 +74,7 @@ def _restart_steps(stage: Stage) -> tuple[Step, ...]:
         Applied("applied", (_front(stage, _ROLLED), _pods(stage, _ROLLED, 1))),
         Ready("pods", _ROLLED, stage.meshed, 2, bound),
         Until("reached", CLIENT, fresh(get(at_service(stage, _ROLLED), timeout=5)), good, "answers", bound),
-        During(
-            "load", Calls("load", CLIENT, _load(stage, _ROLLED)), (Applied("new", (_pods(stage, _ROLLED, 2),)), rolled)
-        ),
+        During("load", Calls("load", CLIENT, _load(stage, _ROLLED)), (Applied("new", new), rolled)),
     )
 
 
