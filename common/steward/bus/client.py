@@ -12,7 +12,8 @@ from steward.bus.consuming import Consumption, Handle
 from steward.bus.dead_letters import DeadLetters
 from steward.bus.lock import KvLock
 from steward.bus.metrics import BusMetrics
-from steward.bus.publishing import Published, Publisher
+from steward.bus.objects import Objects
+from steward.bus.publishing import MESSAGE_ID, Published, Publisher
 from steward.bus.pulling import Pace
 from steward.bus.reading import Stored, event_ids, stored_messages, tail
 from steward.bus.reconcile import Change, ensure, reconcile
@@ -92,9 +93,27 @@ class Bus:
         """Store the only message that `subject` will ever have; sent again after days it is still stored once."""
         return await self._publisher.store_once(subject, payload, message_id, headers or {})
 
-    def stored(self, subject_filter: str, *, stream: str = RESULTS.name) -> AsyncGenerator[Stored, None]:
+    async def record(
+        self, subject: str, payload: bytes, *, message_id: str, headers: Mapping[str, str] | None = None
+    ) -> Published:
+        """Store one of many messages of `subject`; sent again within the stream's window it is stored once."""
+        return await self._publisher.store(subject, payload, {**(headers or {}), MESSAGE_ID: message_id})
+
+    def stored(
+        self,
+        subject_filter: str,
+        *,
+        stream: str = RESULTS.name,
+        start: Start | datetime = Start.ALL,
+        headers_only: bool = False,
+    ) -> AsyncGenerator[Stored, None]:
         """What `stream` keeps on `subject_filter`, in the order in which it came."""
-        return stored_messages(self._connection, stream, subject_filter)
+        return stored_messages(self._connection, stream, subject_filter, start=start, headers_only=headers_only)
+
+    @property
+    def objects(self) -> Objects:
+        """Reports and evidence; see `steward.bus.objects`."""
+        return Objects(self._connection, self._publisher)
 
     async def send(self, subject: str, payload: bytes = b"") -> None:
         """Tell whoever listens just now; nobody keeps it, nobody says whether it arrived."""

@@ -2,8 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
-from datetime import timedelta
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from structlog.typing import FilteringBoundLogger
@@ -17,7 +17,7 @@ from steward.bus.publishing import Published
 from steward.bus.reading import Stored
 from steward.bus.reconcile import Change
 from steward.bus.settings import BusSettings
-from steward.bus.streams import RESULTS, STORES, ConsumerSpec, StoreSpec
+from steward.bus.streams import RESULTS, STORES, ConsumerSpec, Start, StoreSpec
 from steward.clock import Clock
 from steward.events.base import Envelope, Event
 
@@ -57,6 +57,43 @@ class EventBus(Protocol):
 
     async def event_ids(self, subject_filter: str) -> set[str]:
         """The ids of all stored events on `subject_filter`."""
+        ...
+
+    async def record(
+        self, subject: str, payload: bytes, *, message_id: str, headers: Mapping[str, str] | None = None
+    ) -> Published:
+        """Store one of many messages of `subject`."""
+        ...
+
+    def stored(
+        self,
+        subject_filter: str,
+        *,
+        stream: str = RESULTS.name,
+        start: Start | datetime = Start.ALL,
+        headers_only: bool = False,
+    ) -> AsyncGenerator[Stored, None]:
+        """What `stream` keeps on `subject_filter`."""
+        ...
+
+    async def send(self, subject: str, payload: bytes = b"") -> None:
+        """Tell whoever listens just now."""
+        ...
+
+    async def ask(self, subject: str, payload: bytes, *, timeout: timedelta) -> bytes:
+        """Ask whoever listens just now."""
+        ...
+
+    def listen(self, subject: str, receive: Receive) -> AbstractAsyncContextManager[None]:
+        """Have `receive` called with what is sent and asked on `subject`."""
+        ...
+
+    async def put_object(self, name: str, data: bytes, *, description: str = "") -> None:
+        """Keep a report or evidence."""
+        ...
+
+    async def get_object(self, name: str) -> bytes:
+        """A report or evidence."""
         ...
 
 
@@ -142,11 +179,35 @@ class PatientBus:
         """Store the only message that `subject` will ever have."""
         return await (await self._ready()).store_once(subject, payload, message_id=message_id, headers=headers)
 
-    async def stored(self, subject_filter: str, *, stream: str = RESULTS.name) -> AsyncGenerator[Stored, None]:
+    async def record(
+        self, subject: str, payload: bytes, *, message_id: str, headers: Mapping[str, str] | None = None
+    ) -> Published:
+        """Store one of many messages of `subject`."""
+        return await (await self._ready()).record(subject, payload, message_id=message_id, headers=headers)
+
+    async def stored(
+        self,
+        subject_filter: str,
+        *,
+        stream: str = RESULTS.name,
+        start: Start | datetime = Start.ALL,
+        headers_only: bool = False,
+    ) -> AsyncGenerator[Stored, None]:
         """What `stream` keeps on `subject_filter`."""
-        async with aclosing((await self._ready()).stored(subject_filter, stream=stream)) as messages:
+        bus = await self._ready()
+        async with aclosing(
+            bus.stored(subject_filter, stream=stream, start=start, headers_only=headers_only)
+        ) as messages:
             async for message in messages:
                 yield message
+
+    async def put_object(self, name: str, data: bytes, *, description: str = "") -> None:
+        """Keep a report or evidence."""
+        await (await self._ready()).objects.put(name, data, description=description)
+
+    async def get_object(self, name: str) -> bytes:
+        """A report or evidence."""
+        return await (await self._ready()).objects.get(name)
 
     async def send(self, subject: str, payload: bytes = b"") -> None:
         """Tell whoever listens just now."""

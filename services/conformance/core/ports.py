@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from services.conformance.core.capability import ClusterSeen
 from services.conformance.core.evidence import NotTold, Told, Turned, Would
 from services.conformance.core.marks import Mark
-from services.conformance.core.orders import Order, Report
+from services.conformance.core.orders import Doing, Report
 from services.conformance.core.stage import Place
 from services.conformance.core.steps import Looked
 from steward.conformance.reports import Form, RunReport
@@ -21,27 +21,27 @@ Render = Callable[[RunReport, Form], bytes]
 """A report in one of its forms."""
 
 
-class NoAgent(StewardError):
-    """An agent did not take an order, or never told what came of it."""
+class Unable(StewardError):
+    """A step cannot be done, by no fault of the mesh that is known. `reason` is CamelCase."""
 
-
-class Away(StewardError):
-    """NATS is away: nothing can be asked and nothing kept, so everything waits."""
+    def __init__(self, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class Agents(Protocol):
-    """The exercisers of all runs."""
+    """The exercisers of all runs. Whoever gets no report raises a StewardError."""
 
-    async def do(self, run: str, order: Order) -> Report:
-        """Have an order carried out by the pod that it names. Raise NoAgent where that cannot be had, or Away."""
+    async def do(self, run: str, pod: str, doing: Doing, *, deadline: timedelta, order: str = "") -> Report:
+        """Have the agent of a pod do something within `deadline`."""
         ...
 
-    async def stop(self, run: str, order: Order) -> None:
+    async def stop(self, run: str, pod: str, order: str) -> None:
         """Let an order end early; `do` then returns with what was seen so far."""
         ...
 
-    async def present(self, run: str) -> frozenset[str]:
-        """The pods whose agents were heard of lately."""
+    async def until_present(self, run: str, pods: frozenset[str], *, within_time: timedelta) -> frozenset[str]:
+        """Wait until these pods have an agent that takes orders; those that have none by then."""
         ...
 
 
@@ -81,8 +81,8 @@ class Cluster(Protocol):
         """The pods of these namespaces by what they play; those of a version also under its name."""
         ...
 
-    async def survey(self) -> ClusterSeen:
-        """What this cluster and its mesh have."""
+    async def survey(self) -> tuple[ClusterSeen, str]:
+        """What this cluster and its mesh have, and the API server's version."""
         ...
 
     async def refusals(self) -> tuple[str, ...]:
@@ -101,8 +101,8 @@ class Cluster(Protocol):
         """Ask for the deletion of a namespace of a run; why not, where it is not certainly ours."""
         ...
 
-    async def abandoned(self, living: frozenset[str], now: datetime) -> tuple[OwnedNamespace, ...]:
-        """Namespaces of ours that nobody will clean up."""
+    async def abandoned(self, living: frozenset[str], now: datetime) -> tuple[tuple[OwnedNamespace, str], ...]:
+        """Namespaces of ours that nobody will clean up, each with the uid of its run."""
         ...
 
     async def leftovers(self, namespaces: Sequence[str]) -> tuple[JsonObject, ...]:
