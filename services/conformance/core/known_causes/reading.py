@@ -89,3 +89,11 @@ def read_at(evidence: Evidence) -> float | None:
         for report in evidence.reports(step)
     ]
     return max(ends, default=None)
+
+
+def clock_of(evidence: Evidence) -> float:
+    """The same; raises Unseen where no agent noted any moment."""
+    now = read_at(evidence)
+    if now is None:
+        raise Unseen("clock", "no agent told the time")
+    return now

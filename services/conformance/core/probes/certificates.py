@@ -7,7 +7,7 @@ from services.conformance.core.evidence import Evidence
 from services.conformance.core.known_causes import ANCHOR_DRIFT, NO_IDENTITY
 from services.conformance.core.known_causes.objects import anchors_of
 from services.conformance.core.known_causes.proxies import expiries
-from services.conformance.core.known_causes.reading import cautious, pod_name, proxy_of, read_at
+from services.conformance.core.known_causes.reading import cautious, clock_of, pod_name, proxy_of
 from services.conformance.core.orders import Fetch
 from services.conformance.core.pages import Page
 from services.conformance.core.probe import Cause, Probe, check
@@ -37,8 +37,8 @@ def _clock(stage: Stage) -> Asked:
 
 
 def _leaves_proof(pages: str, whose: str, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    now = read_at(evidence)
-    left = {} if now is None else {pod: expiry - now for pod, expiry in expiries(evidence.pages(pages)).items()}
+    now = clock_of(evidence)
+    left = {pod: expiry - now for pod, expiry in expiries(evidence.pages(pages)).items()}
     expired = [f"{pod} {-seconds:.0f} s ago" for pod, seconds in sorted(left.items()) if seconds <= 0]
     return (
         check(f"certificates of {whose} were read", expected="some", observed=f"{len(left)} proxies", ok=bool(left)),
@@ -50,7 +50,7 @@ def expired_on(*pages: str) -> Cause:
     """Proxies on these pages carry a certificate that has expired."""
 
     def seen(_stage: Stage, evidence: Evidence) -> str | None:
-        now = read_at(evidence)
+        now = clock_of(evidence)
         read = {pod: expiry for name in pages for pod, expiry in expiries(evidence.pages(name)).items()}
         late = (
             [] if now is None else [f"{pod} {now - end:.0f} s ago" for pod, end in sorted(read.items()) if end <= now]
@@ -120,13 +120,13 @@ def _all_pages(evidence: Evidence) -> Mapping[str, Page]:
 
 def _overdue(evidence: Evidence) -> list[str]:
     """Proxies that are later with their renewal than they may be, of those that tell when they had the last one."""
-    now = read_at(evidence)
+    now = clock_of(evidence)
     pages = _all_pages(evidence)
     told = []
     for pod, expiry in sorted(expiries(pages).items()):
         refreshed = pages[pod].total(_REFRESHED)
         life = expiry - refreshed
-        if now is not None and refreshed and life > 0 and now - refreshed > (RENEWED_AT + _LATE) * life:
+        if refreshed and life > 0 and now - refreshed > (RENEWED_AT + _LATE) * life:
             told.append(f"{pod}: {(now - refreshed) / life:.0%} of its life is over")
     return told
 
@@ -134,8 +134,8 @@ def _overdue(evidence: Evidence) -> list[str]:
 def _renewal_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     pages = _all_pages(evidence)
     silent = sorted(pages.keys() - expiries(pages).keys())
-    now = read_at(evidence)
-    expired = [pod for pod, expiry in sorted(expiries(pages).items()) if now is not None and expiry <= now]
+    now = clock_of(evidence)
+    expired = [pod for pod, expiry in sorted(expiries(pages).items()) if expiry <= now]
     return (
         check("every proxy of the probes has a certificate", expected=NONE, observed=listed(silent)),
         check("none has expired", expected=NONE, observed=listed(expired), ok=bool(pages) and not expired),

@@ -7,7 +7,7 @@ from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence, NotTold
 from services.conformance.core.known_causes import CP_STALE, CP_UNREACHABLE, cautious
 from services.conformance.core.known_causes.control_plane import ready_addresses
-from services.conformance.core.known_causes.reading import pod_name, read_at
+from services.conformance.core.known_causes.reading import clock_of, pod_name
 from services.conformance.core.orders import Fetch
 from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.stage import PORTS, Port, Stage
@@ -43,8 +43,8 @@ def _ready_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ..
     unavailable = [name for name in DEPLOYED if not _available(deployments.get(name, {}))]
     pods = [pod for pod in evidence.objects("pods") if text(pod, "status", "phase") != "Succeeded"]
     unready = sorted(pod_name(pod) for pod in pods if not is_true(pod, "Ready"))
-    now = read_at(evidence)
-    restarted = [] if now is None else [told for pod in pods for told in _restarts(pod, now)]
+    now = clock_of(evidence)
+    restarted = [told for pod in pods for told in _restarts(pod, now)]
     return (
         check("every Deployment of the control plane is Available", expected=NONE, observed=listed(unavailable)),
         check(
@@ -58,9 +58,9 @@ def _ready_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ..
     )
 
 
-def _lease_proof(evidence: Evidence, now: float | None) -> tuple[AssertionResult, ...]:
+def _lease_proof(evidence: Evidence, now: float) -> tuple[AssertionResult, ...]:
     leases = evidence.objects("lease") if "lease" in evidence else ()
-    if not leases or now is None:
+    if not leases:
         return ()
     spec = leases[0]
     renewed = moment(text(spec, "spec", "renewTime"))
@@ -108,8 +108,8 @@ def listed(names: Iterable[str]) -> str:
 
 
 def _crashed(_stage: Stage, evidence: Evidence) -> str | None:
-    now = read_at(evidence)
-    told = [] if now is None else [each for pod in evidence.objects("pods") for each in _restarts(pod, now)]
+    now = clock_of(evidence)
+    told = [each for pod in evidence.objects("pods") for each in _restarts(pod, now)]
     return ", ".join(told) or None
 
 
