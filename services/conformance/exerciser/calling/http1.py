@@ -4,7 +4,7 @@ import asyncio
 
 import h11
 
-from services.conformance.core.orders import Headers, Protocol, Reply
+from services.conformance.core.orders import Call, Headers, Protocol, Reply
 from services.conformance.exerciser.calling.sight import Body, Means, Sight, seen
 from services.conformance.exerciser.calling.trouble import BrokenOff
 from services.conformance.exerciser.serving.echoing import filling
@@ -100,14 +100,13 @@ class Http1Caller:
         return self._line
 
     async def _send(self, line: _Line) -> None:
-        call = self._means.call
-        await line.send(h11.Request(method=call.method, target=call.path or "/", headers=self._headers()))
+        call = self._means.one()
+        await line.send(h11.Request(method=call.method, target=call.path or "/", headers=self._headers(call)))
         for piece in filling(call.body_bytes):
             await line.send(h11.Data(data=piece))
         await line.send(h11.EndOfMessage())
 
-    def _headers(self) -> list[tuple[bytes, bytes]]:
-        call = self._means.call
+    def _headers(self, call: Call) -> list[tuple[bytes, bytes]]:
         given = [(name.encode(), value.encode("latin-1", "replace")) for name, value in call.headers]
         named = {name.lower() for name, _ in given}
         usual = [(b"host", self._means.authority.encode()), (b"user-agent", b"linkerd-steward-exerciser")]

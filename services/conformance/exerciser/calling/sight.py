@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import count
 from typing import Protocol
+from uuid import uuid4
 
 from pydantic import ValidationError
 
@@ -40,6 +41,11 @@ class Means:
     dialler: Dialler
     clock: Clock
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
+    words: Iterator[str] = field(default_factory=lambda: map(f"{uuid4().hex}-{{}}".format, count(1)))
+
+    def one(self) -> Call:
+        """The call as it is made this time: with a word of its own where it wants one."""
+        return self.call.as_one(next(self.words))
 
     @property
     def authority(self) -> str:

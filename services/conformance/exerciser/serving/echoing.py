@@ -57,7 +57,7 @@ class Echoing:
         """What to answer. Counts the request where it has an id."""
         problem, wishes = "", Wishes()
         try:
-            wishes = wishes_of(request.path)
+            wishes = wishes_of(request.path).of_pod(self._settings.pod)
         except Senseless as error:
             problem = str(error)
         who = self._settings
