@@ -90,6 +90,11 @@ class SimulatedMesh:
         await self.stop()
 
     @property
+    def pod_control(self) -> Pods:
+        """What starts and ends pods; a simulated data plane takes the kubelet's part there."""
+        return self._pods
+
+    @property
     def pace(self) -> Pace:
         """How long things take; may be changed while it runs."""
         return self._pods.pace

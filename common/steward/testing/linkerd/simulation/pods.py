@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
+from typing import Protocol
 
 import orjson
 
@@ -62,6 +63,14 @@ class NewPod:
     node: str = ""
 
 
+class Kubelet(Protocol):
+    """Whoever really runs containers; without one, pods are ready as soon as their time has come."""
+
+    def run(self, pod: JsonObject) -> None:
+        """Start the pod, and tell its status by `Pods.show`."""
+        ...
+
+
 class Pods:
     """Creates, starts and deletes pods of the simulated cluster."""
 
@@ -70,6 +79,7 @@ class Pods:
         self.pace = pace
         self.faults = faults
         self.engine: Engine
+        self.kubelet: Kubelet | None = None
         self._addresses = count(1)
         self._turn = count()
         self._starting = 0
@@ -179,9 +189,23 @@ class Pods:
         gone = pod is None or text(pod, "metadata", "uid") != uid or text(pod, "metadata", "deletionTimestamp")
         if pod is None or gone:
             return
+        if self.kubelet is not None:
+            self.kubelet.run(pod)
+            return
         number = next(self._addresses)
-        address = f"10.{42 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}"
-        self._status(pod, _running(pod, self._now) | {"podIP": address, "podIPs": [{"ip": address}]})
+        self.show(pod, f"10.{42 + (number >> 16) % 64}.{(number >> 8) % 256}.{number % 256}")
+
+    def show(self, pod: JsonObject, address: str, *, pending: bool = False, unready: str = "") -> None:
+        """Write the status of a pod with an address: its init containers are not done, or all run but some are unready.
+
+        `unready` names one container, or is `*` for all but the proxy.
+        """
+        status = _pending(pod, self._now) if pending else _running(pod, self._now, unready=unready)
+        self._status(pod, status | {"podIP": address, "podIPs": [{"ip": address}]})
+
+    def finished(self, pod: JsonObject, *, well: bool) -> None:
+        """Write that the pod's own container has ended."""
+        self._status(pod, {"phase": "Succeeded" if well else "Failed"})
 
     def _status(self, pod: JsonObject, status: JsonObject) -> None:
         write_status(self.cluster, PODS, text(pod, "metadata", "name"), status, text(pod, "metadata", "namespace"))

@@ -6,6 +6,7 @@ on serving the certificate it started with, so a rendered upgrade opens the same
 """
 
 from base64 import b64decode
+from collections.abc import Callable
 from functools import lru_cache
 
 from steward.jsonvalue import JsonObject, rows, table, text, texts
@@ -33,6 +34,8 @@ class SimulatedInjector:
         self._names: set[str] = set()
         self.skipped: list[tuple[str, str, str]] = []
         """Namespace, name and reason of every pod that was let in without a proxy."""
+        self.overlooks: Callable[[JsonObject, str], bool] = lambda _pod, _namespace: False
+        """Whether a pod of a namespace is let in without a proxy for no reason at all: a fault."""
 
     def admit(self, request: AdmissionRequest) -> JsonObject | None:
         """The callback of the fake API server."""
@@ -40,6 +43,9 @@ class SimulatedInjector:
         namespace = self._cluster.find(NAMESPACES, request.namespace)
         webhook = next(iter(rows(configuration or {}, "webhooks")), None)
         if webhook is None or namespace is None or not _is_asked(webhook, namespace, request.value):
+            return None
+        if self.overlooks(request.value, request.namespace):
+            self._note(request.value, request.namespace, "overlooked")
             return None
         problem = self._problem(webhook)
         if problem:
