@@ -81,7 +81,8 @@ class Faults:
 
     def on(self, fault: Fault, place: Place) -> bool:
         """Whether the fault is on at this place."""
-        scopes = self._on.get(fault)
+        # Asked for every figure of every request, and mostly nothing is broken at all.
+        scopes = self._on.get(fault) if self._on else None
         return scopes is not None and any(scope.covers(place) for scope in scopes)
 
     def anywhere(self, fault: Fault) -> bool:

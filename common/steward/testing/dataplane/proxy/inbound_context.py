@@ -1,5 +1,6 @@
 """What the inbound half of one proxy is given, bundled."""
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -10,15 +11,16 @@ from steward.testing.dataplane.proxy.application import Reach
 from steward.testing.dataplane.proxy.metrics import ProxyMetrics
 from steward.testing.dataplane.proxy.ports import Credentials
 
+_KEPT = 2000
 Policy = Callable[[int], InboundServer]
 """What is in force for a port at this moment."""
 
 
 @dataclass(slots=True)
 class ProxyLog:
-    """The standard output of the proxy's container."""
+    """The standard output of the proxy's container; what is too old is rotated away."""
 
-    lines: list[str] = field(default_factory=list)
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
     def write(self, line: str) -> None:
         """One line."""

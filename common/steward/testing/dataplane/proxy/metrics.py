@@ -1,6 +1,6 @@
 """The figures of one simulated proxy: series by family and labels, of which some fade when they rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from steward.clock import Clock
@@ -50,6 +50,7 @@ class ProxyMetrics:
         self._idle = timings.metrics_idle.total_seconds()
         self._faults = faults
         self._series: dict[str, dict[Labels, Series]] = {}
+        self._names: dict[tuple[str, Kind, tuple[str, ...]], tuple[str, ...] | None] = {}
 
     def count(self, name: str, amount: float = 1, /, **labels: str) -> None:
         """Add to a counter; an amount of 0 makes the series appear."""
@@ -118,13 +119,12 @@ class ProxyMetrics:
         return gauge is not None and gauge.value > 0
 
     def _moving(self, name: str, kind: Kind, labels: dict[str, str]) -> Series | None:
-        family = _known(name, kind, labels)
-        if self.minor < family.since:
+        """The series, unless this version has none or it stands still."""
+        shape = (name, kind, tuple(labels))
+        names = self._names[shape] if shape in self._names else self._learn(shape)
+        if names is None or self._stands_still(name):
             return None
-        if self._stands_still(name):
-            return None
-        allowed = family.labels_of(self.minor)
-        key = tuple(sorted((label, value) for label, value in labels.items() if label in allowed))
+        key = tuple((label, labels[label]) for label in names)
         family_series = self._series.setdefault(name, {})
         now = self._clock.monotonic()
         series = family_series.get(key)
@@ -132,6 +132,15 @@ class ProxyMetrics:
             series = family_series[key] = Series(key, now)
         series.touched = now
         return series
+
+    def _learn(self, shape: tuple[str, Kind, tuple[str, ...]]) -> tuple[str, ...] | None:
+        """The labels that this version writes, in order; looked up once for each way of counting."""
+        name, kind, labels = shape
+        family = _known(name, kind, labels)
+        allowed = family.labels_of(self.minor)
+        names = tuple(sorted(each for each in labels if each in allowed)) if self.minor >= family.since else None
+        self._names[shape] = names
+        return names
 
     def _stands_still(self, name: str) -> bool:
         return self._faults.on(FROZEN, self._settings) or self._faults.on(frozen(name), self._settings)
@@ -141,7 +150,7 @@ class ProxyMetrics:
         return 2 if twice else 1
 
 
-def _known(name: str, kind: Kind, labels: dict[str, str]) -> Family:
+def _known(name: str, kind: Kind, labels: Iterable[str]) -> Family:
     family = FAMILIES.get(name)
     if family is None:
         raise NoSuchMetric(f"no proxy exports {name!r}; families.py lists what there is")
