@@ -5,7 +5,7 @@ what was missed is simply missing.
 """
 
 import zlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -24,7 +24,7 @@ STALE_AFTER = 3
 
 @dataclass(frozen=True, slots=True)
 class Cycle:
-    """One turn of a probe."""
+    """One turn of a tier."""
 
     number: int
     due: datetime
@@ -48,26 +48,24 @@ class Timetable:
         """From one cycle of a tier to the next, but for jitter."""
         return self.intervals.get(tier, NEVER_BY_ITSELF)
 
-    def due(self, probe: Probe, number: int) -> datetime:
+    def due(self, tier: Tier, number: int) -> datetime:
         """When a cycle begins. The jitter is the same for everybody who asks, and the first cycle has none."""
-        interval = self.interval(probe.tier)
-        chance = zlib.crc32(f"{probe.id}/{number}".encode()) / 2**32 if number else 0.0
-        return self.began + interval * (number + self.jitter * chance)
+        chance = zlib.crc32(f"{tier}/{number}".encode()) / 2**32 if number else 0.0
+        return self.began + self.interval(tier) * (number + self.jitter * chance)
 
-    def current(self, probe: Probe, now: datetime) -> Cycle:
+    def current(self, tier: Tier, now: datetime) -> Cycle:
         """The latest cycle that has begun; before the first, the first."""
-        interval = self.interval(probe.tier)
-        number = max(0, int((now - self.began) / interval))
-        if number and self.due(probe, number) > now:
+        number = max(0, int((now - self.began) / self.interval(tier)))
+        if number and self.due(tier, number) > now:
             number -= 1
-        return Cycle(number, self.due(probe, number))
+        return Cycle(number, self.due(tier, number))
 
-    def following(self, probe: Probe, now: datetime) -> Cycle:
+    def following(self, tier: Tier, now: datetime) -> Cycle:
         """The first cycle that has not begun yet."""
-        number = self.current(probe, now).number
-        while self.due(probe, number) <= now:
+        number = self.current(tier, now).number
+        while self.due(tier, number) <= now:
             number += 1
-        return Cycle(number, self.due(probe, number))
+        return Cycle(number, self.due(tier, number))
 
     def detected_within(self, tier: Tier, consecutive: int, takes: timedelta) -> timedelta:
         """The longest time from a fault to its confirmation: cycles with their jitter, and the last one's own time."""
@@ -127,12 +125,3 @@ def fitting(probes: Sequence[Probe], spare_pods: int) -> tuple[tuple[Probe, ...]
     """Those that the cap on pods lets run at all, and those that it never does."""
     fit = tuple(each for each in probes if each.extra_pods <= spare_pods)
     return fit, tuple(each for each in probes if each.extra_pods > spare_pods)
-
-
-def by_group(probes: Iterable[Probe]) -> Iterator[tuple[str, tuple[Probe, ...]]]:
-    """Probes of a group are judged together, for they share what tells a broken prober."""
-    groups: dict[str, list[Probe]] = {}
-    for probe in probes:
-        groups.setdefault(probe.group, []).append(probe)
-    for name, members in groups.items():
-        yield name, tuple(members)

@@ -136,6 +136,12 @@ class History:
         del self._recent[: -self.kept]
         self._hours.forget(self._recent[-1].at - 2 * RETENTION)
 
+    def judge_by(self, sureness: Sureness) -> None:
+        """Confirm by another rule from now on; what has settled stays as it was judged."""
+        if sureness != self.sureness:
+            self.sureness = sureness
+            self._course = None
+
     def knows(self, run_uid: str, cycle: int) -> bool:
         """Whether that cycle was told."""
         return (run_uid, cycle) in self._known or cycle in self._settled.get(run_uid, ())

@@ -1,0 +1,349 @@
+"""One attempt: its steps, carried out one after the other, and whatever they applied taken away again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TypeAlias, TypeVar
+from uuid import uuid4
+
+from services.conformance.core import steps as do
+from services.conformance.core.evidence import Accepted, Effect, Evidence, Failure, Found, Turned
+from services.conformance.core.orders import Call, Doing, Fetch, Refused, Release, Replies, Reply, Report, Target
+from services.conformance.core.pages import NotAPage, Page, page_of
+from services.conformance.core.ports import Edges, Unable
+from services.conformance.core.schedule import requests_of
+from services.conformance.core.stage import Place, Stage
+from steward.clock import Clock
+from steward.errors import StewardError
+from steward.jsonvalue import JsonObject, text
+from steward.kube.resources import PODS
+
+T = TypeVar("T")
+Spend: TypeAlias = Callable[[int], Awaitable[None]]
+"""Waits until so many requests may be made."""
+
+ADMIN_PORT = 4191
+_SLACK = timedelta(seconds=5)
+_ORDER_START = timedelta(seconds=5)
+_LOOK = timedelta(milliseconds=500)
+_REMEMBERED = 20
+_CLEANUP = timedelta(seconds=20)
+
+
+async def _freely(requests: int) -> None:
+    """No limit."""
+    del requests
+
+
+@dataclass(slots=True)
+class Play:
+    """The stage of one attempt, and what has happened on it so far. Leaving the context cleans up, cancelled or not."""
+
+    edges: Edges
+    clock: Clock
+    stage: Stage
+    probe: str
+    agents_of: str
+    """What agents of this run are addressed by."""
+    spend: Spend = _freely
+    found: dict[str, Found] = field(default_factory=dict)
+    _landed: list[tuple[JsonObject, bool]] = field(default_factory=list)
+
+    async def __aenter__(self) -> "Play":
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        # Shielded, for an object that stays behind is found in everybody's evidence: a cancellation waits for it.
+        cleaning = asyncio.create_task(self._clean_up())
+        try:
+            await asyncio.shield(cleaning)
+        except asyncio.CancelledError:
+            await asyncio.wait([cleaning], timeout=_CLEANUP.total_seconds())
+            raise
+
+    @property
+    def evidence(self) -> Evidence:
+        """What was found so far."""
+        return Evidence(dict(self.found))
+
+    @property
+    def manager(self) -> str:
+        """Who owns the fields that the probe applies."""
+        return f"linkerd-steward-probe/{self.probe}"
+
+    async def run(self, steps: Sequence[do.Step]) -> None:
+        """Carry out steps. One that cannot be done leaves a failure in the evidence, and the next one goes on."""
+        for step in steps:
+            await self._one(step)
+
+    async def apply(self, name: str, objects: Sequence[JsonObject]) -> None:
+        """Apply objects of the probe; found under a name."""
+        await self._one(do.Applied(name, tuple(objects)))
+
+    async def _one(self, step: do.Step) -> None:
+        try:
+            self.found[step.name] = await self._do(step)
+        except Unable as error:
+            self.found[step.name] = Found(failure=Failure(error.reason, str(error)))
+        except StewardError as error:
+            self.found[step.name] = Found(failure=Failure(type(error).__name__, str(error)))
+
+    async def _do(self, step: do.Step) -> Found:
+        match step:
+            case do.Calls():
+                return Found(reports=await self._calls(step.actor, step.call))
+            case do.Asked():
+                return Found(reports=await self._all(await self._pods(step.actor), step.doing))
+            case do.Released():
+                return Found(reports=await self._all(await self._pods(step.actor), Release(name=step.held)))
+            case do.Until():
+                return Found(effect=await self._until(step))
+            case do.Pages():
+                return Found(pages=await self._pages(step))
+            case do.During():
+                return await self._during(step)
+            case do.Wait():
+                await self.clock.sleep(step.duration)
+                return Found()
+            case _:
+                return await self._with_cluster(step)
+
+    async def _with_cluster(self, step: do.Step) -> Found:
+        match step:
+            case do.Applied():
+                return Found(accepted=await self._applied(step.objects))
+            case do.Removed():
+                for thing in step.objects:
+                    await self._remove(thing)
+                return Found()
+            case do.Tried():
+                return Found(trial=await self.edges.cluster.attempt(step.object))
+            case do.Looked():
+                return Found(objects=await self.edges.cluster.look(step))
+            case do.LookedUntil():
+                return Found(effect=await self._looked_until(step))
+            case do.Ready():
+                return Found(effect=await self._ready(step))
+            case _:
+                return await self._with_control_plane(step)
+
+    async def _with_control_plane(self, step: do.Step) -> Found:
+        controllers = self.edges.control_plane
+        match step:
+            case do.Destinations():
+                return Found(told=await controllers.destinations(step.authority))
+            case do.Profile():
+                return Found(told=await controllers.profile(step.address))
+            case do.OutboundPolicy():
+                return Found(told=await controllers.outbound_policy(step.namespace, step.authority))
+            case do.InboundPolicy():
+                pod = (await self._pods(step.actor))[0]
+                return Found(told=await controllers.inbound_policy(pod.namespace, pod.pod, step.port))
+            case _:
+                raise TypeError(f"{type(step).__name__} is no step")
+
+    async def _pods(self, actor: str) -> tuple[Place, ...]:
+        """Pods by the name of an actor, or of one pod of it (`sm-0`); those that a probe brought are looked for."""
+        if actor in self.stage.places:
+            return self.stage.places[actor]
+        name, _, number = actor.rpartition("-")
+        known = self.stage.places.get(name, ())
+        if number.isdigit() and int(number) < len(known):
+            return (known[int(number)],)
+        places = await self.edges.cluster.places((self.stage.meshed, self.stage.plain))
+        self.stage = replace(self.stage, places={**self.stage.places, **places})
+        if not places.get(actor):
+            raise Unable("NoActor", f"there is no pod of {actor!r} in this run")
+        return places[actor]
+
+    async def _calls(self, actor: str, call: Call) -> tuple[Report, ...]:
+        return await self._all(await self._pods(actor), call)
+
+    async def _all(self, pods: Sequence[Place], doing: Doing) -> tuple[Report, ...]:
+        await self.spend(requests_of(doing) * len(pods))
+        return tuple(await _gathered([self._order(pod.pod, doing) for pod in pods]))
+
+    async def _order(self, pod: str, doing: Doing, order: str = "") -> Report:
+        report = await self.edges.agents.do(
+            self.agents_of, pod, doing, deadline=time_for(doing) + _SLACK, order=order or uuid4().hex
+        )
+        if isinstance(report.seen, Refused):
+            raise Unable(report.seen.reason or "Refused", f"{pod}: {report.seen.message}")
+        return report
+
+    async def _until(self, step: do.Until) -> Effect:
+        """The effect is the first of the replies in a row that meet the wish; the time is counted from the step."""
+        begun, streak, first = self.clock.monotonic(), 0, 0.0
+        seen: list[Reply] = []
+        call = step.call.model_copy(update={"times": 1})
+        while True:
+            asked_at = self.clock.monotonic()
+            reports = await self._calls(step.actor, call)
+            replies = [reply for report in reports if isinstance(report.seen, Replies) for reply in report.seen.replies]
+            seen = [*seen, *replies][-_REMEMBERED:]
+            if replies and all(step.meets(reply) for reply in replies):
+                first, streak = first if streak else asked_at, streak + 1
+                if streak >= step.consecutive:
+                    return Effect(met=True, wish=step.wish, seconds=first - begun, replies=tuple(seen))
+            else:
+                streak = 0
+            spent = self.clock.monotonic() - begun
+            if spent >= step.bound.total_seconds() and not streak:
+                return Effect(met=False, wish=step.wish, seconds=spent, replies=tuple(seen))
+            await self.clock.sleep(step.every)
+
+    async def _pages(self, step: do.Pages) -> Mapping[str, Page]:
+        by = (await self._pods(step.by))[0]
+        targets = await self._scraped(step)
+        await self.spend(len(targets))
+        pages = await _gathered([self._page(by.pod, name, ip) for name, ip in targets.items()])
+        return dict(zip(targets, pages, strict=True))
+
+    async def _scraped(self, step: do.Pages) -> dict[str, str]:
+        if not step.labels:
+            return {place.pod: place.ip for place in await self._pods(step.of)}
+        found = await self.edges.cluster.look(do.Looked(step.name, PODS, step.namespace, labels=step.labels))
+        return {
+            f"{text(pod, 'metadata', 'namespace')}/{text(pod, 'metadata', 'name')}": ip
+            for pod in found
+            if (ip := text(pod, "status", "podIP")) and not text(pod, "metadata", "deletionTimestamp")
+        }
+
+    async def _page(self, by: str, pod: str, ip: str) -> Page:
+        report = await self._order(by, Fetch(target=Target(host=ip, port=ADMIN_PORT)))
+        seen = report.seen
+        if seen.saw != "Fetched" or seen.status is None:
+            raise Unable("NoPage", f"the proxy of {pod} gave no metrics: {getattr(seen, 'message', '') or 'no answer'}")
+        if seen.status != 200:
+            raise Unable("NoPage", f"the proxy of {pod} answered {seen.status} to a request for its metrics")
+        try:
+            return page_of(seen.body)
+        except NotAPage as error:
+            raise Unable("NoPage", f"the proxy of {pod}: {error}") from error
+
+    async def _during(self, step: do.During) -> Found:
+        """Calls go on while steps are carried out; agents are told to stop, and tell of the calls that were made."""
+        pods = await self._pods(step.load.actor)
+        await self.spend(requests_of(step.load.call) * len(pods))
+        orders = {pod.pod: uuid4().hex for pod in pods}
+        async with asyncio.TaskGroup() as tasks:
+            load = [tasks.create_task(self._outcome(pod, step.load.call, order)) for pod, order in orders.items()]
+            await self.run(step.steps)
+            for pod, order in orders.items():
+                await self._stop(pod, order)
+        reports = [task.result() for task in load]
+        told = tuple(each for each in reports if isinstance(each, Report))
+        if not told:
+            raise Unable("NoReport", "; ".join(str(each) for each in reports))
+        found = Found(reports=told)
+        self.found[step.load.name] = found
+        return found
+
+    async def _outcome(self, pod: str, call: Call, order: str) -> Report | StewardError:
+        try:
+            return await self._order(pod, call, order)
+        except StewardError as error:
+            return error
+
+    async def _stop(self, pod: str, order: str) -> None:
+        try:
+            await self.edges.agents.stop(self.agents_of, pod, order)
+        except StewardError:
+            # The load then runs to its own end, which costs time and no evidence.
+            return
+
+    async def _applied(self, objects: Sequence[JsonObject]) -> Accepted:
+        taken: list[JsonObject] = []
+        for thing in objects:
+            self._must_be_ours(thing)
+            landed = await self.edges.cluster.apply(thing, self.manager)
+            if isinstance(landed, Turned):
+                raise Unable(
+                    "NotAccepted", f"{text(thing, 'kind')} {text(thing, 'metadata', 'name')}: {landed.message}"
+                )
+            if not any(each == thing for each, _ in self._landed):
+                self._landed.append((thing, landed.existed))
+            taken.append(landed.object)
+        return Accepted(self.clock.now(), tuple(taken))
+
+    def _must_be_ours(self, thing: JsonObject) -> None:
+        namespace = text(thing, "metadata", "namespace")
+        if namespace not in (self.stage.meshed, self.stage.plain):
+            name = f"{text(thing, 'kind')} {text(thing, 'metadata', 'name')!r}"
+            raise Unable("OutOfBounds", f"{name} is not in a namespace of the run: nothing else is ever touched")
+
+    async def _remove(self, thing: JsonObject) -> None:
+        self._must_be_ours(thing)
+        existed = any(known and _same(each, thing) for each, known in self._landed)
+        if existed:
+            await self.edges.cluster.release(thing, self.manager)
+        else:
+            await self.edges.cluster.remove(thing)
+        self._landed[:] = [(each, known) for each, known in self._landed if not _same(each, thing)]
+
+    async def _looked_until(self, step: do.LookedUntil) -> Effect:
+        begun = self.clock.monotonic()
+        while True:
+            objects = await self.edges.cluster.look(step.look)
+            spent = self.clock.monotonic() - begun
+            met = step.meets(objects)
+            if met or spent >= step.bound.total_seconds():
+                return Effect(met=met, wish=step.wish, seconds=spent, objects=objects)
+            await self.clock.sleep(_LOOK)
+
+    async def _ready(self, step: do.Ready) -> Effect:
+        begun = self.clock.monotonic()
+        wish = f"{step.pods} ready pods of {step.actor}"
+        while True:
+            places = await self.edges.cluster.places((step.namespace,))
+            ready = [place for place in places.get(step.actor, ()) if place.ready]
+            spent = self.clock.monotonic() - begun
+            if len(ready) >= step.pods:
+                self.stage = replace(self.stage, places={**self.stage.places, step.actor: places[step.actor]})
+                return Effect(met=True, wish=wish, seconds=spent)
+            if spent >= step.bound.total_seconds():
+                return Effect(met=False, wish=wish, seconds=spent)
+            await self.clock.sleep(_LOOK)
+
+    async def _clean_up(self) -> None:
+        """The other way round; what cannot be removed now is found by its label when the run goes on."""
+        for thing, existed in reversed(self._landed):
+            try:
+                if existed:
+                    await self.edges.cluster.release(thing, self.manager)
+                else:
+                    await self.edges.cluster.remove(thing)
+            except StewardError:
+                continue
+        self._landed.clear()
+
+
+def time_for(doing: Doing) -> timedelta:
+    """How long an order may take, agents' own time-outs included."""
+    if not isinstance(doing, Call):
+        patience = getattr(doing, "timeout_seconds", 10.0)
+        return _ORDER_START + timedelta(seconds=float(patience))
+    if doing.per_second:
+        return _ORDER_START + timedelta(seconds=doing.times / doing.per_second + doing.timeout_seconds)
+    # Of many calls few run into their time-out, or the mesh is broken in a way that a few of them show as well.
+    slow = min(doing.times / doing.concurrency, 6)
+    return _ORDER_START + timedelta(seconds=doing.timeout_seconds * slow + doing.times / 50)
+
+
+def _same(one: JsonObject, other: JsonObject) -> bool:
+    return all(
+        text(one, *path) == text(other, *path)
+        for path in (("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace"))
+    )
+
+
+async def _gathered(waiting: Sequence[Awaitable[T]]) -> list[T]:
+    """All of them at once; the first error is raised once all have ended."""
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    found: list[T] = []
+    for each in results:
+        if isinstance(each, BaseException):
+            raise each
+        found.append(each)
+    return found
