@@ -5,6 +5,7 @@ from datetime import timedelta
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
 from services.conformance.core.fronts import V1, by, calling, failing_until, front, known, named, until
+from services.conformance.core.known_causes import COMMON, DATAPATH
 from services.conformance.core.known_causes.outbound import ladder
 from services.conformance.core.objects import backend, http_route, manifest, parent, rule, service_port
 from services.conformance.core.orders import Reply
@@ -253,6 +254,7 @@ PROBES: tuple[Probe, ...] = (
         steps=_smi_steps,
         proof=_smi_holds,
         diagnosis=Scene(service=SPLIT).steps,
+        causes=(*COMMON, DATAPATH),
         needs=(Need.TRAFFIC_SPLIT, Need.SERVICE_PROFILE),
     ),
 )

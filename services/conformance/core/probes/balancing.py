@@ -1,0 +1,256 @@
+"""Load balancing: requests are spread, by how fast pods answer, and follow the endpoints as these come and go."""
+
+from collections import Counter
+from datetime import timedelta
+
+from services.conformance.core import diagnosis as why
+from services.conformance.core.diagnosis import Scene
+from services.conformance.core.evidence import Evidence
+from services.conformance.core.fronts import EVERY, V1, V2, by, calling, front, known, named, servers, until
+from services.conformance.core.known_causes import COMMON, DATAPATH, SP_SHADOWS, cautious
+from services.conformance.core.known_causes.breaking import BREAKER_AMPLIFIES
+from services.conformance.core.known_causes.reading import growth_of
+from services.conformance.core.orders import Replies, Reply, Report
+from services.conformance.core.outbound import READY, endpoints, opaque, routed
+from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.proofs import (
+    all_are,
+    all_ok,
+    answered_by,
+    between,
+    counter_grew_by,
+    from_pods,
+    gauge_is,
+    within,
+)
+from services.conformance.core.stage import Stage
+from services.conformance.core.steps import Applied, Calls, During, Pages, Step, Wait
+from services.conformance.core.targets import CLIENT, at_pod, get, paced
+from services.conformance.core.wishes import Wishes
+from steward.conformance.results import AssertionResult, Tier
+from steward.events.conformance import Rung
+
+SPREAD, EWMA, ADDED, REMOVED, STALE = "p-spread", "p-ewma", "p-added", "p-removed", "p-stale"
+SAMPLE = 90
+"""Enough that each of three pods is asked: missing one by chance happens once in 10^15."""
+SLOW = timedelta(milliseconds=200)
+FEW = 0.15
+BOUND = timedelta(seconds=90)
+
+
+def _opaque(name: str) -> Cause:
+    def seen(stage: Stage, evidence: Evidence) -> str | None:
+        connections, requests = opaque(stage, name), routed(stage, name)
+        carried = growth_of(evidence, why.CLIENT_BEFORE, why.CLIENT_AFTER, connections.name, **connections.labels)
+        counted = growth_of(evidence, why.CLIENT_BEFORE, why.CLIENT_AFTER, requests.name, **requests.labels)
+        return f"{carried:g} connections carried, no request counted" if carried and not counted else None
+
+    return Cause(
+        code="APPPROTO_OPAQUE",
+        rung=Rung.OBJECT,
+        seen=cautious(seen),
+        message="The port is carried as opaque, so whole connections are balanced and not requests.",
+        expected="the client's proxy counts requests of the Service",
+        disproof="outbound_http_route_request_statuses_total moves for the Service.",
+        remedy="Look for opaque-ports on Service, pod and namespace, and for an appProtocol that is not known.",
+        command="kubectl get service <service> -o yaml | grep -e opaque-ports -e appProtocol",
+    )
+
+
+def _unbalanced(name: str) -> Cause:
+    def seen(stage: Stage, evidence: Evidence) -> str | None:
+        ready = endpoints(stage, name, READY)
+        counts = [page.total(ready.name, **ready.labels) for page in evidence.pages("after").values()]
+        replies = evidence.replies("sample")
+        if len(replies) < SAMPLE or not counts or min(counts) < len(named(stage)):
+            return None
+        shares = Counter(reply.echo.pod for reply in replies if reply.echo is not None)
+        told = ", ".join(f"{pod} {count}" for pod, count in sorted(shares.items()))
+        return f"{counts[0]:g} endpoints are ready; of {len(replies)} requests: {told or 'none answered'}"
+
+    return Cause(
+        code="NOT_BALANCED",
+        rung=Rung.PROXY,
+        seen=cautious(seen),
+        message="The client's proxy knows all endpoints, and does not share requests out among them as it should.",
+        expected="all endpoints get requests, the slow ones fewer",
+        disproof="A hundred requests over one connection come to all pods, and few of them to a slow one.",
+        remedy="Compare the proxy's version with the control plane's; report it with the proxy's metrics.",
+        command="linkerd diagnostics proxy-metrics po/<client> | grep outbound_http_balancer",
+    )
+
+
+def _causes(name: str) -> tuple[Cause, ...]:
+    return (_opaque(name), SP_SHADOWS, BREAKER_AMPLIFIES, *COMMON, _unbalanced(name), DATAPATH)
+
+
+def _spread(stage: Stage) -> tuple[Step, ...]:
+    return (
+        known(stage, SPREAD),
+        Pages("before", CLIENT),
+        Calls("sample", CLIENT, calling(stage, SPREAD, times=SAMPLE)),
+        Pages("after", CLIENT),
+    )
+
+
+def _spread_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies, pages, pods = evidence.replies("sample"), between(evidence, "before", "after"), named(stage)
+    clients = len(evidence.reports("sample"))
+    connections = {(report.pod, reply.connection) for report in evidence.reports("sample") for reply in _of(report)}
+    return (
+        within("the Service is found", evidence.effect("known"), stage.timings.propagation),
+        all_ok("every request is answered", replies),
+        check("over one connection of each client", expected=clients, observed=len(connections)),
+        answered_by("all its pods answer", replies, pods),
+        gauge_is("which the balancer counts as ready", pages[1], endpoints(stage, SPREAD, READY), len(pods)),
+        counter_grew_by("and every request with them", pages, routed(stage, SPREAD, http_status="200"), len(replies)),
+    )
+
+
+def _of(report: Report) -> tuple[Reply, ...]:
+    return report.seen.replies if isinstance(report.seen, Replies) else ()
+
+
+def _one_pod(stage: Stage) -> tuple[Step, ...]:
+    return (Calls("control", CLIENT, get(at_pod(stage, "sm"), times=20)),)
+
+
+def _one_pod_seen(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies = evidence.replies("control")
+    return (
+        all_ok("a pod called by its own address answers", replies),
+        answered_by("and no other does", replies, named(stage)[:1]),
+    )
+
+
+def _slow_pod(stage: Stage) -> str:
+    found = servers(stage)
+    return found[0].pod if found else "no-pod-yet"
+
+
+def _ewma(stage: Stage) -> tuple[Step, ...]:
+    path = Wishes(delay=SLOW, only=_slow_pod(stage)).on()
+    load = calling(stage, EWMA, path, times=180).model_copy(update={"concurrency": 3})
+    return (known(stage, EWMA), Pages("before", CLIENT), Calls("sample", CLIENT, load), Pages("after", CLIENT))
+
+
+def _ewma_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies = evidence.replies("sample")
+    of_slow = from_pods(named(stage)[0])
+    shared = sum(1 for reply in replies if of_slow(reply)) / max(len(replies), 1)
+    spent = sorted(reply.seconds for reply in replies)
+    p90 = spent[int(len(spent) * 0.9)] if spent else float("inf")
+    limit = SLOW.total_seconds()
+    return (
+        all_ok("every request is answered", replies),
+        check(
+            "a slow pod gets much less than its third", expected="below 15%", observed=f"{shared:.1%}", ok=shared < 0.15
+        ),
+        check("nine of ten never wait for it", expected=f"below {limit:g} s", observed=f"{p90:.3f} s", ok=p90 < limit),
+    )
+
+
+def _reselected(stage: Stage, name: str, before: str, after: dict[str, str]) -> tuple[Step, ...]:
+    load = Calls("load", CLIENT, paced(calling(stage, name, times=240), 40))
+    if after == EVERY:
+        effect = until(stage, "effect", calling(stage, name), by(stage, "v1"), "an answer of a new pod", consecutive=1)
+    else:
+        effect = until(stage, "effect", calling(stage, name), by(stage, "v2"), "answers of v2 only", consecutive=12)
+    return (
+        known(stage, name),
+        Pages("before", CLIENT),
+        During("under-load", load, (Applied(before, (front(stage, name, after),)), effect)),
+        Calls("afterwards", CLIENT, calling(stage, name, times=60)),
+        Pages("after", CLIENT),
+    )
+
+
+def _reselection_holds(
+    stage: Stage, evidence: Evidence, name: str, pods: tuple[str, ...]
+) -> tuple[AssertionResult, ...]:
+    return (
+        within("the change of endpoints shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+        all_ok("no request is lost meanwhile", evidence.replies("load")),
+        answered_by("afterwards just the right pods answer", evidence.replies("afterwards"), pods),
+        gauge_is("and the balancer has no others", evidence.pages("after"), endpoints(stage, name), len(pods)),
+    )
+
+
+def _stale(stage: Stage) -> tuple[Step, ...]:
+    idle = stage.timings.discovery_idle
+    return (
+        known(stage, STALE),
+        Wait("idle", idle * 1.2, "the proxy forgets a target that is idle"),
+        Applied("replaced", (front(stage, STALE, V2),)),
+        Wait("replacing", idle * 0.6, "endpoints change while nobody calls"),
+        Pages("before", CLIENT),
+        Calls("resumed", CLIENT, calling(stage, STALE, times=10)),
+        Pages("after", CLIENT),
+    )
+
+
+def _stale_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies = evidence.replies("resumed")
+    named(stage, "v2")
+    return (
+        all_ok("the first request after a rest is answered, and so are the next", replies),
+        all_are("by pods that came meanwhile", replies, "200 from v2", by(stage, "v2")),
+    )
+
+
+PROBES: tuple[Probe, ...] = (
+    Probe(
+        id="lb.spread",
+        claim="Requests over one connection are spread over all pods of a Service.",
+        tier=Tier.FOUNDATION,
+        objects=lambda stage: (front(stage, SPREAD),),
+        steps=_spread,
+        proof=_spread_holds,
+        control=Control("A pod that is called by its own address answers alone.", _one_pod, _one_pod_seen),
+        diagnosis=Scene(service=SPREAD).steps,
+        causes=_causes(SPREAD),
+    ),
+    Probe(
+        id="lb.ewma",
+        claim="A pod that answers slowly gets few requests.",
+        tier=Tier.DEPTH,
+        objects=lambda stage: (front(stage, EWMA),),
+        steps=_ewma,
+        proof=_ewma_holds,
+        diagnosis=Scene(service=EWMA).steps,
+        causes=_causes(EWMA),
+    ),
+    Probe(
+        id="lb.endpoint-add",
+        claim="New endpoints get requests within seconds, and none is lost.",
+        tier=Tier.DEPTH,
+        objects=lambda stage: (front(stage, ADDED, V2),),
+        steps=lambda stage: _reselected(stage, ADDED, "widened", EVERY),
+        proof=lambda stage, evidence: _reselection_holds(stage, evidence, ADDED, named(stage)),
+        diagnosis=Scene(service=ADDED).steps,
+        causes=_causes(ADDED),
+        bound=BOUND,
+    ),
+    Probe(
+        id="lb.endpoint-remove",
+        claim="Endpoints that go get no requests any more, and none is lost.",
+        tier=Tier.DEPTH,
+        objects=lambda stage: (front(stage, REMOVED),),
+        steps=lambda stage: _reselected(stage, REMOVED, "narrowed", V2),
+        proof=lambda stage, evidence: _reselection_holds(stage, evidence, REMOVED, named(stage, "v2")),
+        diagnosis=Scene(service=REMOVED).steps,
+        causes=_causes(REMOVED),
+        bound=BOUND,
+    ),
+    Probe(
+        id="lb.staleness",
+        claim="The first request after a rest, during which all servers were replaced, is answered.",
+        tier=Tier.DEPTH,
+        objects=lambda stage: (front(stage, STALE, V1),),
+        steps=_stale,
+        proof=_stale_holds,
+        diagnosis=Scene(service=STALE).steps,
+        causes=_causes(STALE),
+        bound=BOUND,
+    ),
+)
