@@ -135,11 +135,18 @@ def slices(*addresses: str) -> JsonObject:
     return {"kind": "EndpointSlice", "endpoints": rows}
 
 
-def pod(name: str, *, proxy: bool = True, namespace: str = MESHED, ip: str = "", **annotations: str) -> JsonObject:
+def pod(
+    name: str,
+    annotations: Mapping[str, str] | None = None,
+    *,
+    proxy: bool = True,
+    namespace: str = MESHED,
+    ip: str = "",
+) -> JsonObject:
     """A pod, whose proxy is a native sidecar."""
     sidecar: list[Json] = [{"name": "linkerd-proxy"}] if proxy else []
     return {
-        "metadata": {"name": name, "namespace": namespace, "annotations": dict(annotations), "labels": {}},
+        "metadata": {"name": name, "namespace": namespace, "annotations": dict(annotations or {}), "labels": {}},
         "spec": {"initContainers": sidecar, "containers": [{"name": "exerciser"}]},
         "status": {"phase": "Running", "podIP": ip, "conditions": [{"type": "Ready", "status": "True"}]},
     }
