@@ -23,6 +23,7 @@ from steward.testing.dataplane.proxy.inbound_faults import (
     REVOKED_KEPT,
     SHUTDOWN_ABORTS,
     TLS_LABELS_WRONG,
+    TLS_NOT_PASSED,
 )
 from steward.testing.dataplane.proxy.inbound_http import InboundHttp
 from steward.testing.dataplane.proxy.inbound_labels import ADMIN_PORT, INBOUND_PORT, OUTBOUND_PORT, Arrival
@@ -152,6 +153,8 @@ class InboundProxy:
             if secured is not None:
                 peer = Peer(arrival.peer.ip, secured.remote, meshed=True)
                 await self._detected(secured, self._arrival(secured, arrival.port, arrival.port, peer), server)
+            return
+        if found.spoken is Spoken.TLS and self.context.broken(TLS_NOT_PASSED):
             return
         if found.spoken is Spoken.TLS:
             await self._bytes(stream, replace(arrival, tls=labels.passed_tls(found.sni)))

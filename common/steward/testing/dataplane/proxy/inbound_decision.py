@@ -1,15 +1,19 @@
 """What becomes of a request or a connection: the policy, as far as the faults of this proxy let it count."""
 
 from dataclasses import replace
+from typing import TypeVar
 
-from steward.testing.dataplane.config import InboundRoute, InboundServer, Meta, RateLimit
+from steward.testing.dataplane.config import Authorization, InboundRoute, InboundServer, Meta, RateLimit
 from steward.testing.dataplane.proxy.exchange import Request
 from steward.testing.dataplane.proxy.inbound_context import InboundContext
 from steward.testing.dataplane.proxy.inbound_faults import (
     AUDIT_DENIES,
     AUTHORIZATION_DENIES_ALL,
     AUTHORIZATION_IGNORED,
+    IDENTITIES_IGNORED,
+    NETWORKS_IGNORED,
     RATE_LIMIT_IGNORED,
+    RATE_LIMIT_OVERRIDES_IGNORED,
     RATE_LIMIT_SHARED,
     RATE_LIMIT_STRICT,
     ROUTE_AUTHORIZATION_IGNORED,
@@ -20,6 +24,7 @@ from steward.testing.dataplane.proxy.matching import find
 from steward.testing.dataplane.proxy.policy import DEFAULT_ROUTE, Decision, Peer, Verdict, authorize, routes_of
 from steward.testing.dataplane.proxy.ratelimit import Limited, Limiter
 
+Guarded = TypeVar("Guarded", InboundServer, InboundRoute)
 _OPEN = Decision(Verdict.ALLOWED, Meta("", "default", "all-unauthenticated"))
 _SHUT = Decision(Verdict.DENIED)
 _UNKNOWN = InboundRoute(DEFAULT_ROUTE, ())
@@ -70,14 +75,31 @@ class Decider:
             return _SHUT
         if self._context.broken(AUTHORIZATION_IGNORED):
             return _OPEN
-        decision = authorize(server, route, peer)
+        decision = authorize(self._as_told(server), self._as_told(route) if route is not None else None, peer)
         return _SHUT if decision.audited and self._context.broken(AUDIT_DENIES) else decision
 
+    def _as_told(self, guarded: Guarded) -> Guarded:
+        if self._context.broken(NETWORKS_IGNORED):
+            guarded = replace(guarded, authorizations=tuple(map(_from_everywhere, guarded.authorizations)))
+        if self._context.broken(IDENTITIES_IGNORED):
+            guarded = replace(guarded, authorizations=tuple(map(_from_everybody, guarded.authorizations)))
+        return guarded
+
     def _as_broken(self, limit: RateLimit) -> RateLimit:
+        if self._context.broken(RATE_LIMIT_OVERRIDES_IGNORED):
+            limit = replace(limit, overrides=())
         if not self._context.broken(RATE_LIMIT_STRICT):
             return limit
         overrides = tuple((name, _tenth(rate)) for name, rate in limit.overrides)
         return replace(limit, total=_tenth(limit.total), identity=_tenth(limit.identity), overrides=overrides)
+
+
+def _from_everywhere(authorization: Authorization) -> Authorization:
+    return Authorization(authorization.meta, identities=authorization.identities)
+
+
+def _from_everybody(authorization: Authorization) -> Authorization:
+    return replace(authorization, identities=None)
 
 
 def _tenth(rate: int) -> int:

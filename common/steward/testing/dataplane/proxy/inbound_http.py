@@ -7,8 +7,9 @@ from steward.testing.dataplane.config import HeaderChange, InboundRoute, Inbound
 from steward.testing.dataplane.proxy import inbound_labels as labels
 from steward.testing.dataplane.proxy.access_log import AccessLog
 from steward.testing.dataplane.proxy.application import Application, TooSlow
-from steward.testing.dataplane.proxy.exchange import Handler, Headers, Request, Response, with_header, without
+from steward.testing.dataplane.proxy.exchange import Handler, Headers, Request, Response, Version, with_header, without
 from steward.testing.dataplane.proxy.failures import ConnectFailed, ExchangeFailed, StreamReset
+from steward.testing.dataplane.proxy.http_server import ORIGINAL_PROTOCOL
 from steward.testing.dataplane.proxy.inbound_context import InboundContext
 from steward.testing.dataplane.proxy.inbound_decision import Decider
 from steward.testing.dataplane.proxy.inbound_faults import (
@@ -16,6 +17,8 @@ from steward.testing.dataplane.proxy.inbound_faults import (
     ERROR_STATUS_WRONG,
     FILTERS_IGNORED,
     FORGED_CLIENT_ID_KEPT,
+    GRPC_REFUSED_AS_HTTP,
+    PROTOCOL_NOT_RESTORED,
     TLS_LABELS_WRONG,
 )
 from steward.testing.dataplane.proxy.inbound_labels import Arrival, LabelSet
@@ -110,6 +113,9 @@ class InboundHttp:
         request = replace(request, headers=headers, body=figures.reading(request.body))
         if inside is not None:
             return figures.of(await inside(request))
+        if self._context.broken(PROTOCOL_NOT_RESTORED):
+            carried = with_header(request.headers, ORIGINAL_PROTOCOL, request.version.value)
+            request = replace(request, version=Version.HTTP2, headers=carried)
         return await self._ask_application(arrival, request, figures)
 
     async def _ask_application(self, arrival: Arrival, request: Request, figures: ResponseFigures) -> Response:
@@ -156,6 +162,8 @@ class InboundHttp:
     def _refuse(self, refusal: Refusal, arrival: Arrival, request: Request) -> Response:
         told = f"{arrival.chain}: {refusal.reason}" if arrival.peer.meshed else ""
         self._context.log.write(f"INFO {request.version} request failed error={arrival.chain}: {refusal.reason}")
+        if self._context.broken(GRPC_REFUSED_AS_HTTP):
+            request = replace(request, headers=())
         return answer(refusal, request, self._context.clock.now(), told=told)
 
     def _note(self, what: str, arrival: Arrival, server: InboundServer, route: InboundRoute) -> None:

@@ -16,8 +16,10 @@ from steward.testing.dataplane.proxy.inbound_faults import (
     ERROR_STATUS_WRONG,
     FORGED_CLIENT_ID_KEPT,
     OPEN_RELAY,
+    PROTOCOL_NOT_RESTORED,
     SHUTDOWN_ABORTS,
     TLS_LABELS_WRONG,
+    TLS_NOT_PASSED,
 )
 from steward.testing.dataplane.proxy.stream import Stream, open_stream
 from steward.testing.dataplane.proxy.tls import Identity, answer, dial
@@ -345,6 +347,16 @@ async def test_faults_of_ports_and_detection_show(lone: LoneProxy) -> None:
     lone.faults.switch_on(DETECTION_BROKEN)
     assert "l5d-client-id: root" in await heard(await (await lone.plain_http(8080)).send(FORGED))
     assert lone.page("inbound_tcp_detect_http_results_total", result="not_http", srv_port="8080") == 1
+
+
+async def test_faults_of_protocols_show(lone: LoneProxy) -> None:
+    await lone.application(8082, echo, Version.HTTP2)
+    lone.faults.switch_on(PROTOCOL_NOT_RESTORED)
+    assert (await (await lone.plain_http(8082)).send(GET)).status == 200  # the application speaks HTTP/2 only
+
+    lone.faults.switch_on(TLS_NOT_PASSED)
+    with pytest.raises(HandshakeFailed):
+        await dial(await lone.plain(8443), Trust("somebody").identity("customer"), "shop.example")
 
 
 async def test_a_blocked_port_never_answers(lone: LoneProxy) -> None:

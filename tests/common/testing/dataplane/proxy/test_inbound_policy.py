@@ -14,6 +14,7 @@ from steward.testing.dataplane.config import (
     InboundServer,
     Match,
     Meta,
+    Network,
     Protocol,
     RateLimit,
     Redirect,
@@ -186,6 +187,7 @@ async def test_too_many_calls_of_grpc_are_told_why() -> None:
 
 
 GUARDED = InboundServer(SERVER, authorizations=(ONLY_ANN,))
+FAR = InboundServer(SERVER, authorizations=(replace(ONLY_ANN, networks=(Network("10.0.0.0/8"),)),))
 ROUTED = InboundServer(SERVER, routes=(InboundRoute(ROUTE, (Match(path_prefix="/a"),), (ONLY_ANN,)),))
 
 
@@ -196,6 +198,10 @@ ROUTED = InboundServer(SERVER, routes=(InboundRoute(ROUTE, (Match(path_prefix="/
         pytest.param(broken.AUTHORIZATION_DENIES_ALL, GUARDED, ANN, "/", 200, 403, id="denies all"),
         pytest.param(broken.ROUTE_AUTHORIZATION_IGNORED, ROUTED, BOB, "/a", 403, 200, id="ignores policies of routes"),
         pytest.param(broken.UNKNOWN_ROUTE_ALLOWED, ROUTED, ANN, "/x", 404, 200, id="allows unknown routes"),
+        pytest.param(broken.IDENTITIES_IGNORED, GUARDED, BOB, "/", 403, 200, id="ignores identities"),
+        pytest.param(broken.IDENTITIES_IGNORED, FAR, ANN, "/", 403, 403, id="ignores identities, not networks"),
+        pytest.param(broken.NETWORKS_IGNORED, FAR, ANN, "/", 403, 200, id="ignores networks"),
+        pytest.param(broken.NETWORKS_IGNORED, FAR, BOB, "/", 403, 403, id="ignores networks, not identities"),
         pytest.param(broken.AUDIT_DENIES, replace(GUARDED, audit=True), BOB, "/", 200, 403, id="denies in audit"),
     ],
 )
@@ -234,6 +240,7 @@ async def test_denial_of_connections_can_be_ignored(lone: LoneProxy) -> None:
         pytest.param(None, {ANN: 10, BOB: 20}, id="sound"),
         pytest.param(broken.RATE_LIMIT_IGNORED, {ANN: 30, BOB: 30}, id="ignored"),
         pytest.param(broken.RATE_LIMIT_STRICT, {ANN: 1, BOB: 2}, id="too strict"),
+        pytest.param(broken.RATE_LIMIT_OVERRIDES_IGNORED, {ANN: 10, BOB: 10}, id="without overrides"),
         pytest.param(broken.RATE_LIMIT_SHARED, {ANN: 10, BOB: 0}, id="shared"),
     ],
 )
@@ -249,6 +256,15 @@ async def test_rate_limits_can_be_broken(fault: Fault | None, passed: dict[str, 
             client = await lone.meshed_http(8080, who)
             statuses = [(await client.send(GET)).status for _ in range(30)]
             assert statuses.count(200) == expected
+
+
+async def test_calls_of_grpc_can_be_refused_as_if_they_were_http(lone: LoneProxy) -> None:
+    lone.policies[8080] = InboundServer(SERVER)
+    lone.faults.switch_on(broken.GRPC_REFUSED_AS_HTTP)
+    client = await lone.meshed_http(8080)
+    call = Request("POST", "/x/Y", headers=(("content-type", "application/grpc"),), version=Version.HTTP2)
+
+    assert (await client.send(call)).status == 403
 
 
 async def test_filters_of_routes_can_be_ignored(lone: LoneProxy) -> None:
