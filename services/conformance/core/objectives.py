@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from services.conformance.core.marks import GOOD, VALID, Mark
-from services.conformance.core.probes import matches
+from services.conformance.core.patterns import means
 from steward.resources.conformance_suite import Objective
 
 COVERED = 0.95
@@ -14,7 +14,7 @@ _DEFAULT_PERCENT = 99.9
 
 def objective_of(feature: str, objectives: Iterable[Objective]) -> Objective:
     """The objective that names the feature most exactly; the default of everybody else."""
-    named = [each for each in objectives if matches(each.feature, feature)]
+    named = [each for each in objectives if means(each.feature, feature)]
     if named:
         return max(named, key=lambda each: len(each.feature))
     return Objective(feature=feature, target_percent=_DEFAULT_PERCENT)

@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from services.conformance.core.marks import Mark
 from services.conformance.core.objectives import objective_of
+from services.conformance.core.patterns import means
 from services.conformance.core.ports import Results
 from services.conformance.core.probe import Probe
-from services.conformance.core.probes import matches
 from services.conformance.core.schedule import STALE_AFTER, Timetable
 from services.conformance.core.state import Asked, History, Sureness
 from services.conformance.metrics import BURN, CONSECUTIVE, COVERAGE, SINCE_PASS, STATUS
@@ -96,7 +96,7 @@ class Knowing:
         """While it lasts."""
         suite, _ = self._suites.get(feature, (ConformanceSuiteSpec(), None))
         now = self._clock.now()
-        found = [each for each in suite.quarantine if matches(each.feature, feature) and each.until > now]
+        found = [each for each in suite.quarantine if means(each.feature, feature) and each.until > now]
         if not found:
             return None
         longest = max(found, key=lambda each: each.until)
@@ -110,8 +110,9 @@ class Knowing:
         show(STATUS, {(name,): _SHOWN[each.state] for name, each in states.items()})
         show(CONSECUTIVE, {(name,): float(self.history(name).course.bad) for name in states})
         show(SINCE_PASS, {(name,): age for name, each in states.items() if (age := _age(each, now)) is not None})
-        burns = {(name, "1h"): each.burn_1h for name, each in states.items()}
-        show(BURN, burns | {(name, "6h"): each.burn_6h for name, each in states.items()})
+        burns: dict[tuple[str, ...], float] = {(name, "1h"): each.burn_1h for name, each in states.items()}
+        burns |= {(name, "6h"): each.burn_6h for name, each in states.items()}
+        show(BURN, burns)
         valid = sum(each.valid for each in states.values())
         judged = valid + sum(each.inconclusive for each in states.values())
         self._instruments.set(COVERAGE, valid / judged if judged else 1.0)

@@ -1,6 +1,6 @@
 """One probe, one cycle: attempts until it is sure, its negative control, and after a failure the reasons."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TypeAlias
@@ -22,6 +22,7 @@ from services.conformance.core.ports import Edges
 from services.conformance.core.probe import Probe
 from services.conformance.core.redaction import kept
 from services.conformance.core.stage import Stage
+from services.conformance.core.steps import Step
 from services.conformance.engine.playing import Play, Spend
 from steward.clock import Clock, within
 from steward.conformance.results import Attempt, FeatureResult, Verdict
@@ -33,6 +34,8 @@ Staging: TypeAlias = Callable[[], Awaitable[Stage]]
 SETUP = "setup"
 _SLACK = timedelta(seconds=30)
 _DIAGNOSIS = timedelta(minutes=2)
+_NOWHERE = Stage(run="", meshed="", plain="", owner={})
+"""Of an attempt that never got a stage."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +81,29 @@ class Runner:
             if not try_again(tried.tried, self.retries):
                 break
             await self.clock.sleep(pause(self.retries))
-        stage = tried.stage or await self.staging()
-        seen = (stage, tried.evidence[-1])
+        return self._outcome(probe, which, tried)
+
+    async def begin(self, probe: Probe) -> Play:
+        """A play whose end comes later (`conclude`); whoever begins it leaves its context."""
+        play = Play(self.edges, self.clock, await self.staging(), probe.id, self.agents_of, self.spend)
+        if probe.objects is not None:
+            await play.apply(SETUP, probe.objects(play.stage))
+        return play
+
+    async def conclude(self, probe: Probe, which: Which, play: Play, steps: Sequence[Step]) -> Outcome:
+        """The rest of a play that began in another cycle. What was held cannot be tried again."""
+        tried = _Attempts(stage=play.stage)
+        try:
+            async with within(self.clock, probe.bound + _SLACK):
+                await play.run(steps)
+        except TimeoutError:
+            pass
+        tried.judged.append((proven(probe.proof, play.stage, play.evidence), self.clock.now()))
+        await self._look_back(probe, play, tried)
+        return self._outcome(probe, which, tried)
+
+    def _outcome(self, probe: Probe, which: Which, tried: _Attempts) -> Outcome:
+        seen = (tried.stage or _NOWHERE, tried.evidence[-1])
         found = result(probe, which, tried.judged, seen, tried.control, tried.explained)
         if found.verdict in (Verdict.PASSED, Verdict.SKIPPED) or not self.keep_evidence:
             return Outcome(found, tried.control)
@@ -99,11 +123,17 @@ class Runner:
             judged = await self._perform(probe, play)
             tried.stage = play.stage
             tried.judged.append((judged, self.clock.now()))
-            if not try_again(tried.tried, self.retries):
-                await self._control(probe, play, tried)
-                if settled(tried.tried) is Verdict.FAILED:
-                    await self._explain(probe, play, tried)
-            tried.evidence.append(play.evidence)
+            if try_again(tried.tried, self.retries):
+                tried.evidence.append(play.evidence)
+            else:
+                await self._look_back(probe, play, tried)
+
+    async def _look_back(self, probe: Probe, play: Play, tried: _Attempts) -> None:
+        """After the last attempt: the control, and the reasons of a failure."""
+        await self._control(probe, play, tried)
+        if settled(tried.tried) is Verdict.FAILED:
+            await self._explain(probe, play, tried)
+        tried.evidence.append(play.evidence)
 
     async def _perform(self, probe: Probe, play: Play) -> Judgement:
         try:

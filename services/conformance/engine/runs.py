@@ -32,7 +32,7 @@ class Runs:
         return _read(found) if found is not None else None
 
     async def change(self, run: ConformanceRun, change: Change) -> ConformanceRun | None:
-        """Write the status that `change` makes, on top of whatever was written meanwhile; None where the run is gone."""
+        """Write the status that `change` makes, on top of whatever was written since; None where the run is gone."""
         current: ConformanceRun | None = run
         while current is not None and current.metadata.uid == run.metadata.uid:
             changed = change(current)

@@ -5,6 +5,7 @@ A family of features is a module of this package that exposes `PROBES`. To add o
 
 from collections.abc import Iterable
 
+from services.conformance.core.patterns import any_means
 from services.conformance.core.probe import Probe
 from services.conformance.core.probes import (
     authorization,
@@ -95,16 +96,6 @@ def chosen(
         probe
         for probe in of
         if probe.safety in allowed
-        and not _any(unwanted, probe.id)
-        and (probe.id in wanted or (probe.tier in levels and (not wanted or _any(wanted, probe.id))))
+        and not any_means(unwanted, probe.id)
+        and (probe.id in wanted or (probe.tier in levels and (not wanted or any_means(wanted, probe.id))))
     )
-
-
-def matches(pattern: str, feature: str) -> bool:
-    """Whether a pattern means a feature."""
-    stem = pattern.removesuffix(".*")
-    return feature == pattern or feature.startswith(f"{stem}.")
-
-
-def _any(patterns: tuple[str, ...], feature: str) -> bool:
-    return any(matches(pattern, feature) for pattern in patterns)
