@@ -68,7 +68,7 @@ class InboundProxy:
         await self._owned(stream, self._mesh(stream))
 
     async def accept_plain(self, stream: Stream, port: int, peer_ip: str = "") -> None:
-        """Somebody connected to a port of the pod without a proxy of its own, or through one that skips the port."""
+        """Somebody without a proxy connected to a port of the pod. Ports that are skipped never get here."""
         await self._owned(stream, self._plain(stream, port, peer_ip or stream.peer[0]))
 
     def policy_changed(self) -> None:
@@ -132,9 +132,6 @@ class InboundProxy:
 
     async def _plain(self, stream: Stream, port: int, peer_ip: str) -> None:
         arrival = Arrival(self.context.settings.ip, port, port, Peer(peer_ip), stream.peer, labels.NO_TLS)
-        if port in self.context.settings.skip_inbound:
-            await copy_both_ways(stream, await self.context.reach(port))
-            return
         if port in _OWN_PORTS:
             await self._relay(stream, arrival)
             return

@@ -30,7 +30,7 @@ EVERYBODY = Authorization(Meta("", "default", "all-unauthenticated"))
 OPEN = InboundServer(Meta("", "default", "all-unauthenticated"), authorizations=(EVERYBODY,))
 TRUST = Trust()
 IDENTITIES = {name: TRUST.identity(name) for name in (ANN, BOB, ECHO)}
-SETTINGS = ProxySettings("echo-1", "shop", POD, "edge-26.8.3", skip_inbound=frozenset({9999}))
+SETTINGS = ProxySettings("echo-1", "shop", POD, "edge-26.8.3")
 TIMINGS = Timings(
     detect=timedelta(milliseconds=150), inbound_failfast=timedelta(milliseconds=150), metrics_idle=timedelta(minutes=10)
 )

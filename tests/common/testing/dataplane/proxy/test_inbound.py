@@ -286,14 +286,6 @@ async def test_without_a_certificate_nobody_of_the_mesh_is_served(lone: LoneProx
         await lone.mesh(8080)
 
 
-async def test_a_skipped_port_goes_past_the_proxy(lone: LoneProxy) -> None:
-    await lone.application(9999, echo)
-    client = await lone.plain_http(9999)
-
-    assert "l5d-client-id: root" in await heard(await client.send(FORGED))
-    assert not [name for name, _, _ in lone.samples() if name == "request_total"]
-
-
 @pytest.mark.parametrize("port", [4140, 4143])
 async def test_the_proxy_is_no_open_relay(lone: LoneProxy, port: int) -> None:
     override = Request("GET", "/", headers=(("l5d-dst-override", "echo:8080"),))
