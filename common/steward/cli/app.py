@@ -8,6 +8,7 @@ from typer.completion import completion_init  # type: ignore[attr-defined]  # pu
 from steward.cli import dead_letters, events, handlers, plans, upgrade
 from steward.cli.check_command import check
 from steward.cli.completion import completion
+from steward.cli.conformance import app as conformance
 from steward.cli.exit_codes import MEANINGS
 from steward.cli.go_flags import spelled_out
 from steward.cli.install import install, uninstall
@@ -37,6 +38,7 @@ app.command()(version)
 app.command()(releases)
 app.add_typer(upgrade.app, name="upgrade")
 app.add_typer(plans.app, name="plans")
+app.add_typer(conformance.app, name="conformance")
 app.add_typer(events.app, name="events")
 app.add_typer(handlers.app, name="handlers")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -22,9 +22,9 @@ _REFRESH_PER_SECOND = 4
 _FOR_A_PERSON = ("Stalled", "Planned")
 
 
-async def watch(session: Session, sights: AsyncGenerator[Sight], *, through_pauses: bool) -> ExitCode:
+async def watch(session: Session, sights: AsyncGenerator[Sight[UpgradeRun]], *, through_pauses: bool) -> ExitCode:
     """Show the run until it is over or, unless told otherwise, until it waits for a person."""
-    last: Sight | None = None
+    last: Sight[UpgradeRun] | None = None
     view = _Live(session) if session.environment.output_is_terminal else _Lines(session.clock)
     async with aclosing(sights) as following:
         with view:
@@ -58,7 +58,7 @@ def happenings(before: UpgradeRun | None, after: UpgradeRun, now: datetime) -> l
     return [clean(line) for line in lines]
 
 
-def live_report(sight: Sight, now: datetime) -> RenderableType:
+def live_report(sight: Sight[UpgradeRun], now: datetime) -> RenderableType:
     """The picture that a terminal shows. Pure."""
     picture = run_report(sight.run, now)
     return Group(picture, Text(""), plain(sight.problem, "yellow")) if sight.problem else picture
@@ -69,7 +69,7 @@ class _Live:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._sight: Sight | None = None
+        self._sight: Sight[UpgradeRun] | None = None
         self._live = Live(
             console=console(session.environment),
             refresh_per_second=_REFRESH_PER_SECOND,
@@ -84,7 +84,7 @@ class _Live:
     def __exit__(self, *problem: object) -> None:
         self._live.__exit__(None, None, None)
 
-    def see(self, before: Sight | None, after: Sight) -> None:
+    def see(self, before: Sight[UpgradeRun] | None, after: Sight[UpgradeRun]) -> None:
         self._sight = after
         if before is None or before.run is not after.run:
             self._live.refresh()
@@ -105,7 +105,7 @@ class _Lines:
     def __exit__(self, *problem: object) -> None:
         pass
 
-    def see(self, before: Sight | None, after: Sight) -> None:
+    def see(self, before: Sight[UpgradeRun] | None, after: Sight[UpgradeRun]) -> None:
         if after.problem:
             if before is None or before.problem != after.problem:
                 note(after.problem)
