@@ -1,13 +1,13 @@
 """The query contract of the echo server: how a caller makes it fail, wait or break off, the same way every time.
 
     status=503          the status of the answer, or of its failures where `fail-until` or `fail-percent` is given;
-                        for gRPC a code (14), for a WebSocket the code of the close
+                        for gRPC a code (14), for a WebSocket the code of the close (4001) or what it gets instead
     delay=0.2           seconds (or 200ms, 2s) before anything is answered
     fail-until=N&id=X   the first N requests with this id fail, later ones succeed
     fail-percent=P&id=X of every 100 requests with this id exactly P fail, evenly spread; without an id, of its path
     bytes=N             a body of N bytes; the header `x-body-digest` has its SHA-256
     stream=N&every=0.1  N pieces, `every` apart; as server-sent events where the request accepts those
-    close               the connection is closed without an answer
+    close               the connection is closed without an answer (HTTP/2: the stream is reset; gRPC: UNAVAILABLE)
     close-after=N       the answer breaks off after N bytes of its body (of a stream, or of a WebSocket: N pieces)
     retry-after=S       the answer has the header `retry-after: S`
     only=POD            the wishes are for the pod of that name; every other one answers as if it had been asked nothing
@@ -95,7 +95,7 @@ def wishes_of(path: str) -> Wishes:
     """The wishes in the query of `path`; raises Senseless."""
     given = dict(parse_qsl(path.partition("?")[2], keep_blank_values=True))
     return Wishes(
-        status=_whole(given, "status", 999),
+        status=_whole(given, "status", 4999),
         delay=_duration(given, "delay"),
         fail_until=_whole(given, "fail-until", 1_000_000) or 0,
         fail_percent=_whole(given, "fail-percent", 100) or 0,

@@ -4,11 +4,20 @@ from collections.abc import Callable, Sequence
 
 from services.conformance.core.orders import Protocol
 from services.conformance.exerciser.calling.http1 import Http1Caller
+from services.conformance.exerciser.calling.http2 import Http2Caller
+from services.conformance.exerciser.calling.raw import RawCaller
+from services.conformance.exerciser.calling.rpc import HeldRpcCaller, RpcCaller
 from services.conformance.exerciser.calling.sight import Caller, Means
+from services.conformance.exerciser.calling.websocket import WebSocketCaller
 
 _MAKERS: dict[Protocol, Callable[[Means], Caller]] = {
     Protocol.HTTP1: Http1Caller,
+    Protocol.HTTP2: Http2Caller,
+    Protocol.GRPC: RpcCaller,
     Protocol.SSE: Http1Caller,
+    Protocol.WEBSOCKET: WebSocketCaller,
+    Protocol.TCP: RawCaller,
+    Protocol.TLS: RawCaller,
 }
 _MANY_AT_ONCE = frozenset({Protocol.HTTP2, Protocol.GRPC})
 
@@ -24,4 +33,8 @@ def callers_for(means: Means) -> Sequence[Caller]:
 
 def held_caller(means: Means) -> Caller:
     """One that uses the same connection, of gRPC the same stream, for as long as it lives."""
+    if means.call.protocol is Protocol.GRPC:
+        return HeldRpcCaller(means)
+    if means.call.protocol is Protocol.WEBSOCKET:
+        return WebSocketCaller(means, held=True)
     return _MAKERS[means.call.protocol](means)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from http import HTTPStatus
 
 import h11
@@ -21,6 +22,8 @@ from services.conformance.exerciser.serving.websocket import WebSocketEcho
 
 LARGEST_HEAD = 262_144
 _CHUNK = 65_536
+_LINGER = 0.5
+_VERSIONS = (b"1.0", b"1.1")
 
 
 class Http1Echo:
@@ -48,6 +51,9 @@ class Http1Echo:
         try:
             while (request := await self._request()) is not None:
                 self._idle = False
+                if request.http_version not in _VERSIONS:
+                    await self._refuse(505, f"this port speaks HTTP/1.1, not HTTP/{request.http_version.decode()}")
+                    return
                 if _wants_websocket(request):
                     await self._websocket(request)
                     return
@@ -56,7 +62,7 @@ class Http1Echo:
                 self._connection.start_next_cycle()
                 self._idle = True
         except h11.RemoteProtocolError as error:
-            await self._refuse(error)
+            await self._refuse(error.error_status_hint, str(error))
 
     async def _exchange(self, request: h11.Request) -> bool:
         """Answer; whether the connection may be used again."""
@@ -111,19 +117,27 @@ class Http1Echo:
         await self._event()
         answer = self._echoing.answer(self._told(request, ""))
         await delayed(answer, self._echoing.clock)
-        if not answer.wishes.close:
+        if answer.problem or answer.wishes.answered(answer.echo.attempt, fine=101, failing=503) in range(200, 1000):
+            await self._send_answer(http_answer(answer))
+        elif not answer.wishes.close:
             behind = self._connection.trailing_data[0]
             self._messages = WebSocketEcho(answer, self._reader, self._writer)
             await self._messages.run(request.headers.raw_items(), behind)
 
-    async def _refuse(self, error: h11.RemoteProtocolError) -> None:
+    async def _refuse(self, status: int, why: str) -> None:
         if self._connection.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
             return
-        said = str(error).encode()
+        said = why.encode()
         headers = [(b"content-length", b"%d" % len(said)), (b"connection", b"close")]
-        await self._send(h11.Response(status_code=error.error_status_hint, headers=headers, reason=b"Bad Request"))
+        await self._send(h11.Response(status_code=status, headers=headers, reason=_reason(status)))
         await self._send(h11.Data(data=said))
         await self._send(h11.EndOfMessage())
+        # Closed with something unread, the connection would be reset, and the answer lost with it.
+        self._writer.write_eof()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINGER):
+                while await self._reader.read(_CHUNK):
+                    pass
 
     async def _send(self, event: h11.Event) -> None:
         data = self._connection.send(event)

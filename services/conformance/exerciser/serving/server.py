@@ -1,14 +1,20 @@
 """All ports of the echo server, opened and closed together."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from functools import partial
 
 from services.conformance.core.stage import SPARE_PORTS, Port
+from services.conformance.exerciser.serving.certificate import server_context
 from services.conformance.exerciser.serving.echoing import Echoing
 from services.conformance.exerciser.serving.http1 import Http1Echo
+from services.conformance.exerciser.serving.http2 import Http2Echo
 from services.conformance.exerciser.serving.listener import Converse, Listener
+from services.conformance.exerciser.serving.raw import RawEcho
+from services.conformance.exerciser.serving.rpc import RpcServer
 from services.conformance.exerciser.settings import ExerciserGroup
 from steward.clock import Clock
 
@@ -19,36 +25,43 @@ class Server:
     def __init__(self, settings: ExerciserGroup, clock: Clock) -> None:
         self._settings = settings
         self._clock = clock
-        self._listeners: list[Listener] = []
+        self._closing: list[Callable[[timedelta], Awaitable[None]]] = []
         self.ports: dict[Port, int] = {}
 
     async def open(self) -> None:
         """Open every port; the first HTTP port last, so that who reaches it reaches all."""
-        echoing = Echoing(self._settings, self._clock)
-        if self._settings.spare_ports:
-            for number in SPARE_PORTS:
-                await self._listen(lambda r, w: Http1Echo(echoing, r, w), self._settings.listen, number)
-        for port, (converse, host) in self._plain(echoing).items():
-            self.ports[port] = await self._listen(converse, host, self._settings.port(port))
+        echoing, who = Echoing(self._settings, self._clock), self._settings
+        rpc = RpcServer(echoing)
+        self._closing.append(rpc.close)
+        self.ports[Port.GRPC] = await rpc.listen(who.listen, who.port(Port.GRPC))
+        http = partial(Http1Echo, echoing)
+        for number in SPARE_PORTS if who.spare_ports else ():
+            await self._listen(http, who.listen, number)
+        await self._listen_raw(echoing)
+        await self._open(Port.H2C, partial(Http2Echo, echoing))
+        for port in (Port.WEBSOCKET, Port.SKIPPED, Port.LOOPBACK, Port.HTTP):
+            await self._open(port, http)
 
     async def close(self, grace: timedelta) -> None:
         """Accept nobody more; answers under way have `grace` to end."""
-        await asyncio.gather(*(listener.close(grace) for listener in self._listeners))
+        await asyncio.gather(*(close(grace) for close in self._closing))
 
-    def _plain(self, echoing: Echoing) -> Mapping[Port, tuple[Converse, str]]:
-        http: Converse = lambda r, w: Http1Echo(echoing, r, w)  # noqa: E731
+    async def _listen_raw(self, echoing: Echoing) -> None:
+        speaking_first = partial(RawEcho, echoing, speaks_first=True)
+        await self._open(Port.TCP, partial(RawEcho, echoing))
+        await self._open(Port.SERVER_FIRST, speaking_first)
+        await self._open(Port.OPAQUE, speaking_first)
+        await self._open(Port.TLS, partial(RawEcho, echoing), server_context(self._settings.pod, self._clock))
+
+    async def _open(self, port: Port, converse: Converse, tls: ssl.SSLContext | None = None) -> None:
         who = self._settings
-        return {
-            Port.WEBSOCKET: (http, who.listen),
-            Port.SKIPPED: (http, who.listen),
-            Port.LOOPBACK: (http, who.loopback),
-            Port.HTTP: (http, who.listen),
-        }
+        host = who.loopback if port is Port.LOOPBACK else who.listen
+        self.ports[port] = await self._listen(converse, host, who.port(port), tls)
 
-    async def _listen(self, converse: Converse, host: str, number: int) -> int:
+    async def _listen(self, converse: Converse, host: str, number: int, tls: ssl.SSLContext | None = None) -> int:
         listener = Listener(converse, self._clock)
-        self._listeners.append(listener)
-        return await listener.listen(host, number)
+        self._closing.append(listener.close)
+        return await listener.listen(host, number, tls=tls)
 
 
 @asynccontextmanager
