@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
-from services.conformance.core.evidence import Effect, Evidence
+from services.conformance.core.evidence import Effect, Evidence, Unseen
 from services.conformance.core.orders import Reply
 from services.conformance.core.pages import Page, grown
 from services.conformance.core.probe import check
@@ -100,6 +100,28 @@ def told(reply: Reply) -> str:
         return status
     reason = header_map(reply.headers).get(PROXY_ERROR) or reply.grpc_message
     return f"{status} by the {maker(reply)}{f': {reason}' if reason else ''}"
+
+
+def answered(evidence: Evidence, *steps: str) -> tuple[Reply, ...]:
+    """The replies of applications; raises Unseen where there is none: a control must not fail with the mesh."""
+    replies = tuple(reply for step in steps for reply in evidence.replies(step) if reply.echo is not None)
+    if not replies:
+        raise Unseen(steps[0], f"no application answered: {tally(evidence.replies(steps[0]))}")
+    return replies
+
+
+def together(*parts: Callable[[], tuple[AssertionResult, ...]]) -> tuple[AssertionResult, ...]:
+    """All that can be judged. What cannot be is no excuse for what is broken already: then that is the verdict."""
+    found: list[AssertionResult] = []
+    missing: Unseen | None = None
+    for part in parts:
+        try:
+            found += part()
+        except Unseen as error:
+            missing = missing or error
+    if missing is not None and all(each.ok for each in found):
+        raise missing
+    return tuple(found)
 
 
 def tally(replies: Collection[Reply]) -> str:

@@ -1,14 +1,18 @@
 """What else mutual TLS must hold: raw TCP, plain text that is seen as such, no relay for strangers, nobody left out."""
 
+from collections.abc import Mapping
+
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
 from services.conformance.core.known_causes import COMMON, cautious, skipped_port
 from services.conformance.core.probe import Cause, Control, Probe, check
 from services.conformance.core.probes.control_plane import NONE, listed
-from services.conformance.core.probes.identity import HTTP, NO_ENDPOINT_IDENTITY, surrounded
+from services.conformance.core.probes.identity import HTTP, NO_ENDPOINT_IDENTITY, pages_of, surrounded
 from services.conformance.core.proofs import (
     CLIENT_ID,
+    Between,
     all_ok,
+    answered,
     between,
     counter_grew,
     good,
@@ -16,6 +20,7 @@ from services.conformance.core.proofs import (
     none_are,
     series,
     server_saw_none,
+    together,
 )
 from services.conformance.core.stage import PORTS, Port, Stage
 from services.conformance.core.steps import Calls, Looked, Pages, Step
@@ -39,6 +44,7 @@ from steward.linkerd.pods import PodFacts, trim
 from steward.linkerd.workloads import NamespaceFacts, trim_namespace
 
 _OUTBOUND_PORT = 4140
+_RAW = (Port.TCP, Port.OPAQUE)
 
 
 def _tcp_steps(stage: Stage) -> tuple[Step, ...]:
@@ -50,23 +56,18 @@ def _tcp_steps(stage: Stage) -> tuple[Step, ...]:
 
 def _tcp_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     client, server = stage.identity(CLIENT_ACCOUNT), stage.identity(SERVER_ACCOUNT)
-    sent = between(evidence, "client-before", "client-after")
-    received = between(evidence, "server-before", "server-after")
-    found: list[AssertionResult] = []
-    for name, port in (("tcp", Port.TCP), ("opaque", Port.OPAQUE)):
-        number = str(PORTS[port])
-        opened = series(
-            "tcp_open_total", direction="outbound", peer="dst", target_port=number, tls="true", server_id=server
-        )
-        taken = series(
-            "tcp_open_total", direction="inbound", peer="src", target_port=number, tls="true", client_id=client
-        )
-        found += (
-            all_ok(f"connections to port {port} work", evidence.replies(name)),
-            counter_grew(f"the client's proxy knows whom it reached on {port}", sent, opened),
-            counter_grew(f"the server's proxy knows who came to {port}", received, taken),
-        )
-    return tuple(found)
+    sent = {"direction": "outbound", "peer": "dst", "tls": "true", "server_id": server}
+    taken = {"direction": "inbound", "peer": "src", "tls": "true", "client_id": client}
+    return together(
+        lambda: tuple(all_ok(f"connections to port {port} work", evidence.replies(str(port))) for port in _RAW),
+        lambda: _counted("the client's proxy knows whom it reached on", pages_of(evidence, "client"), sent),
+        lambda: _counted("the server's proxy knows who came to", pages_of(evidence, "server"), taken),
+    )
+
+
+def _counted(name: str, pages: Between, labels: Mapping[str, str]) -> tuple[AssertionResult, ...]:
+    opened = {port: series("tcp_open_total", target_port=str(PORTS[port]), **labels) for port in _RAW}
+    return tuple(counter_grew(f"{name} {port}", pages, counter) for port, counter in opened.items())
 
 
 def _tcp_plain(_stage: Stage, evidence: Evidence) -> str | None:
@@ -198,8 +199,7 @@ def _relay_control(stage: Stage) -> tuple[Step, ...]:
 
 
 def _relay_control_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = (*evidence.replies("direct"), *evidence.replies("direct-unmeshed"))
-    return (all_ok("the same pod answers on its own port", replies),)
+    return (all_ok("the same pod answers on its own port", answered(evidence, "direct", "direct-unmeshed")),)
 
 
 def _relayed(_stage: Stage, evidence: Evidence) -> str | None:

@@ -6,7 +6,7 @@ from services.conformance.core.fronts import front, known
 from services.conformance.core.known_causes import COMMON, DATAPATH, cautious, skipped_port
 from services.conformance.core.objects import service_port
 from services.conformance.core.orders import Call, Protocol
-from services.conformance.core.probe import Cause, Probe, check
+from services.conformance.core.probe import Cause, Control, Probe, check
 from services.conformance.core.proofs import (
     Series,
     all_are,
@@ -22,7 +22,7 @@ from services.conformance.core.proofs import (
 )
 from services.conformance.core.stage import PORTS, Port, Stage
 from services.conformance.core.steps import Applied, Calls, Pages, Step
-from services.conformance.core.targets import CLIENT, at_service, fresh, get, headers
+from services.conformance.core.targets import CLIENT, UNMESHED, at_service, fresh, get, headers
 from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
@@ -121,6 +121,19 @@ def _http1_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ..
     )
 
 
+def sound(stage: Stage) -> tuple[Step, ...]:
+    """Calls between a client and a server that have no proxies."""
+    return (Calls("without-mesh", UNMESHED, get(at_service(stage, "su"), times=3)),)
+
+
+def sound_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    """They are answered, or it is the probes themselves that do not work."""
+    return (all_ok("without a mesh, client and server work", evidence.replies("without-mesh")),)
+
+
+SOUND = Control("Client and server work where there is no mesh.", sound, sound_proof)
+
+
 def _leaked(_stage: Stage, evidence: Evidence) -> str | None:
     replies = (*evidence.replies("kept"), *evidence.replies("fresh"))
     leaked = [value for reply in replies if (value := seen_by_server(reply, ORIGINAL_PROTOCOL)) is not None]
@@ -153,6 +166,7 @@ HTTP1 = Probe(
         skipped_port(PORTS[Port.HTTP]),
         DATAPATH,
     ),
+    control=SOUND,
     diagnosis=Scene(service=_HTTP1).steps,
 )
 

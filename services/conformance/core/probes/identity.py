@@ -5,10 +5,13 @@ from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence, NotTold
 from services.conformance.core.known_causes import COMMON, cautious, skipped_port
 from services.conformance.core.known_causes.reading import proxy_of
+from services.conformance.core.orders import Reply
 from services.conformance.core.probe import Cause, Control, Probe
 from services.conformance.core.proofs import (
     CLIENT_ID,
+    Between,
     all_ok,
+    answered,
     between,
     counter_grew,
     good,
@@ -19,6 +22,7 @@ from services.conformance.core.proofs import (
     server_saw,
     server_saw_none,
     status_is,
+    together,
 )
 from services.conformance.core.stage import PORTS, Port, Stage
 from services.conformance.core.steps import Calls, Pages, Step
@@ -65,25 +69,35 @@ def _identity_steps(stage: Stage) -> tuple[Step, ...]:
 def _identity_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     client = stage.identity(CLIENT_ACCOUNT)
     by_service, by_pod = evidence.replies("by-service"), evidence.replies("by-pod")
-    server_pages = between(evidence, "server-before", "server-after")
-    client_pages = between(evidence, "client-before", "client-after")
+    calls = len(by_service) + len(by_pod)
     inbound = series("request_total", direction="inbound", target_port=HTTP, tls="true", client_id=client)
     outbound = series("request_total", direction="outbound", target_port=HTTP, tls="true", dst_service="sm")
-    return (
-        all_ok("calls by the Service are answered", by_service),
-        server_saw("by the Service, the server is told who calls", by_service, CLIENT_ID, client),
-        server_saw("by the pod's address too", by_pod, CLIENT_ID, client),
-        counter_grew("the server's proxy authenticated them", server_pages, inbound, len(by_service) + len(by_pod)),
-        counter_grew("the client's proxy made them with TLS", client_pages, outbound, len(by_service)),
+    return together(
+        lambda: (
+            all_ok("calls by the Service are answered", by_service),
+            server_saw("by the Service, the server is told who calls", by_service, CLIENT_ID, client),
+            server_saw("by the pod's address too", by_pod, CLIENT_ID, client),
+        ),
+        lambda: (counter_grew("the server's proxy authenticated them", pages_of(evidence, "server"), inbound, calls),),
+        lambda: (
+            counter_grew(
+                "the client's proxy made them with TLS", pages_of(evidence, "client"), outbound, len(by_service)
+            ),
+        ),
     )
 
 
+def pages_of(evidence: Evidence, side: str) -> Between:
+    """The pages of one side, before and after."""
+    return between(evidence, f"{side}-before", f"{side}-after")
+
+
 def _identity_control(stage: Stage) -> tuple[Step, ...]:
-    return (Calls("unmeshed", UNMESHED, get(at_service(stage, "sm"), times=3)),)
+    return (Calls("unmeshed-control", UNMESHED, get(at_service(stage, "sm"), times=3)),)
 
 
 def _identity_control_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("unmeshed")
+    replies = answered(evidence, "unmeshed-control")
     return (server_saw_none("a client without a proxy has no identity", replies, CLIENT_ID),)
 
 
@@ -137,7 +151,7 @@ def _antispoof_control(stage: Stage) -> tuple[Step, ...]:
 
 
 def _antispoof_control_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("plain")
+    replies = answered(evidence, "plain")
     return (server_saw("where no proxy strips it, the forged header arrives", replies, CLIENT_ID, FORGED),)
 
 
@@ -211,30 +225,28 @@ def _require_steps(stage: Stage) -> tuple[Step, ...]:
         Calls("right-by-pod", CLIENT, get(at_pod(stage, "sm"), headers=right)),
         Calls("wrong", CLIENT, fresh(get(at_service(stage, "sm"), headers=wrong, times=3))),
         Calls("wrong-by-pod", CLIENT, get(at_pod(stage, "sm"), headers=wrong)),
+        Calls("nameless", CLIENT, fresh(get(at_service(stage, "su"), headers=right))),
         Pages("client-after", CLIENT),
     )
 
 
 def _require_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    wrong = (*evidence.replies("wrong"), *evidence.replies("wrong-by-pod"))
+    wrong = _refused(evidence)
     counted = series("outbound_http_errors_total", error="identity required")
-    pages = between(evidence, "client-before", "client-after")
-    return (
-        all_ok("the right identity is let through", evidence.replies("right")),
-        all_ok("by the pod's address too", evidence.replies("right-by-pod")),
-        status_is("another identity is refused", wrong, 502),
-        header_present("the client's proxy says why", wrong, "l5d-proxy-error", containing="required id"),
-        counter_grew("and counts it", pages, counted, len(wrong)),
+    return together(
+        lambda: (
+            all_ok("the right identity is let through", evidence.replies("right")),
+            all_ok("by the pod's address too", evidence.replies("right-by-pod")),
+            status_is("another identity, or none, is refused", wrong, 502),
+            header_present("the client's proxy says why", wrong, "l5d-proxy-error", containing="required id"),
+        ),
+        lambda: (counter_grew("and counts it", pages_of(evidence, "client"), counted, len(wrong)),),
     )
 
 
-def _require_control(stage: Stage) -> tuple[Step, ...]:
-    right = headers(l5d_require_id=stage.identity(SERVER_ACCOUNT))
-    return (Calls("unmeshed", CLIENT, fresh(get(at_service(stage, "su"), headers=right))),)
-
-
-def _require_control_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    return (status_is("a server without a proxy has no identity to show", evidence.replies("unmeshed"), 502),)
+def _refused(evidence: Evidence) -> tuple[Reply, ...]:
+    """The calls that must be refused."""
+    return tuple(reply for step in ("wrong", "wrong-by-pod", "nameless") for reply in evidence.replies(step))
 
 
 def _right_refused(_stage: Stage, evidence: Evidence) -> str | None:
@@ -244,7 +256,7 @@ def _right_refused(_stage: Stage, evidence: Evidence) -> str | None:
 
 
 def _wrong_accepted(_stage: Stage, evidence: Evidence) -> str | None:
-    wrong = (*evidence.replies("wrong"), *evidence.replies("wrong-by-pod"))
+    wrong = _refused(evidence)
     accepted = sum(1 for reply in wrong if good(reply))
     return f"{accepted} of {len(wrong)} calls that required another identity were answered" if accepted else None
 
@@ -255,7 +267,6 @@ REQUIRE_ID = Probe(
     tier=Tier.TRAFFIC,
     steps=_require_steps,
     proof=_require_proof,
-    control=Control("An unmeshed server shows no identity.", _require_control, _require_control_proof),
     causes=(
         Cause(
             code="REQUIREMENT_IGNORED",

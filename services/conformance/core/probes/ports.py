@@ -10,9 +10,9 @@ from services.conformance.core.known_causes.reading import objects_of
 from services.conformance.core.objects import service_port
 from services.conformance.core.orders import Fetch, Reply, Trouble
 from services.conformance.core.pages import Page
-from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.probes.control_plane import listed
-from services.conformance.core.probes.http import read_around, treated
+from services.conformance.core.probes.http import SOUND, read_around, treated
 from services.conformance.core.proofs import (
     CLIENT_ID,
     Series,
@@ -176,14 +176,6 @@ def _undefined_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult,
     )
 
 
-def _defined(stage: Stage) -> tuple[Step, ...]:
-    return (Calls("defined", CLIENT, get(at_service(stage, _UNDEFINED), times=2)),)
-
-
-def _defined_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    return (all_ok("the port that it has works", evidence.replies("defined")),)
-
-
 def _open_port(_stage: Stage, evidence: Evidence) -> str | None:
     answered = [reply for reply in evidence.replies("undefined") if reply.trouble not in _GONE]
     return (
@@ -204,7 +196,7 @@ UNDEFINED_PORT = Probe(
     since="2.19",
     steps=_undefined_steps,
     proof=_undefined_proof,
-    control=Control("The port that it has works.", _defined, _defined_proof),
+    control=SOUND,
     causes=(
         Cause(
             code="UNDEFINED_PORT_OPEN",
@@ -315,7 +307,7 @@ def _admin_steps(stage: Stage) -> tuple[Step, ...]:
 
 def _admin_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     return tuple(
-        check(f"{a} scraper reads the proxy's metrics", expected=200, observed=_fetched(evidence, a))
+        check(f"a {a} scraper reads the proxy's metrics", expected=200, observed=_fetched(evidence, a))
         for a in ("meshed", "unmeshed")
     )
 
@@ -323,14 +315,6 @@ def _admin_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ..
 def _fetched(evidence: Evidence, step: str) -> str | int:
     fetched = evidence.fetched(step)
     return fetched.status if fetched.status is not None else f"{fetched.trouble}: {fetched.message}"
-
-
-def _ready_steps(stage: Stage) -> tuple[Step, ...]:
-    return (Asked("ready", UNMESHED, Fetch(target=at_pod(stage, "sm", _ADMIN), path="/ready")),)
-
-
-def _ready_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    return (check("the kubelet's probes pass whatever the policy", expected=200, observed=_fetched(evidence, "ready")),)
 
 
 def _refused_scraper(_stage: Stage, evidence: Evidence) -> str | None:
@@ -361,7 +345,7 @@ ADMIN_PORT = Probe(
     tier=Tier.TRAFFIC,
     steps=_admin_steps,
     proof=_admin_proof,
-    control=Control("The proxy says that it is ready.", _ready_steps, _ready_proof),
+    control=SOUND,
     diagnosis=_admin_diagnosis,
     causes=(
         Cause(

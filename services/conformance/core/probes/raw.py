@@ -25,7 +25,7 @@ from services.conformance.core.proofs import (
 )
 from services.conformance.core.stage import PORTS, Port, Stage
 from services.conformance.core.steps import Applied, Calls, Step
-from services.conformance.core.targets import CLIENT, fresh, native, prompt, silently
+from services.conformance.core.targets import CLIENT, UNMESHED, fresh, native, prompt, silently
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
 
@@ -182,18 +182,19 @@ def _annotated_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult,
     )
 
 
-def _undeclared(stage: Stage) -> tuple[Step, ...]:
-    return (Calls("undeclared", CLIENT, _raw(stage, "sm", Port.SERVER_FIRST)),)
+def _unmeshed(stage: Stage) -> tuple[Step, ...]:
+    return (Calls("without-mesh", UNMESHED, _raw(stage, "su", Port.OPAQUE)),)
+
+
+def _unmeshed_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies = evidence.replies("without-mesh")
+    return (first_byte_took("without a mesh the banner comes at once", replies, timedelta(), prompt(stage)),)
 
 
 def _stalls(stage: Stage, replies: tuple[Reply, ...]) -> AssertionResult:
     patience = stage.timings.detect
     name = "without a declaration, the banner waits for detection to give up"
     return first_byte_took(name, replies, patience * 0.9, patience * 1.5 + prompt(stage))
-
-
-def _undeclared_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    return (_stalls(stage, evidence.replies("undeclared")),)
 
 
 def _stalled(stage: Stage, evidence: Evidence) -> str | None:
@@ -219,7 +220,7 @@ OPAQUE = Probe(
     tier=Tier.FOUNDATION,
     steps=_annotated_steps,
     proof=_annotated_proof,
-    control=Control("The same server on an undeclared port stalls.", _undeclared, _undeclared_proof),
+    control=Control("Without a mesh the server speaks first, at once.", _unmeshed, _unmeshed_proof),
     causes=(NOT_OPAQUE, *COMMON, skipped_port(PORTS[Port.OPAQUE]), DETECT_TIMEOUT, DATAPATH),
     diagnosis=Scene(port=Port.OPAQUE).steps,
 )

@@ -1,6 +1,6 @@
 """`cp.webhook`: the API server asks the injector and the policy validator, and gets answers."""
 
-from services.conformance.core.evidence import Evidence, Turned, Would
+from services.conformance.core.evidence import Evidence, Turned, Unseen, Would
 from services.conformance.core.known_causes.reading import cautious, proxy_of
 from services.conformance.core.objects import bare_pod, network_authentication
 from services.conformance.core.probe import Cause, Control, Probe, check
@@ -48,7 +48,9 @@ def _webhook_control(stage: Stage) -> tuple[Step, ...]:
 
 def _webhook_control_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     plain = evidence.trial("plain")
-    bare = isinstance(plain, Would) and proxy_of(plain.object) is None
+    if isinstance(plain, Turned):
+        raise Unseen("plain", _refusal(plain))
+    bare = proxy_of(plain.object) is None
     return (check("a pod that opts out is left alone", expected=True, observed=bare),)
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from services.conformance.core import diagnosis as why
-from services.conformance.core.evidence import Found
+from services.conformance.core.evidence import Found, Unseen
 from services.conformance.core.probes.encryption import COVERAGE, OPEN_RELAY, PLAINTEXT, TCP
 from services.conformance.core.probes.identity import ANTISPOOF, FORGED, IDENTITY, REQUIRE_ID
 from steward.jsonvalue import JsonObject
@@ -17,6 +17,7 @@ from tests.services.conformance.core.seen import (
     causes,
     endpoints,
     evidence,
+    failure,
     judged,
     objects,
     pages,
@@ -77,9 +78,22 @@ def test_an_identity_that_somebody_did_not_see_is_not(changed: dict[str, Found],
 def test_an_unmeshed_client_that_has_an_identity_spoils_the_control() -> None:
     control = IDENTITY.control
     assert control is not None
-    assert wrong(control.proof(STAGE, evidence({"unmeshed": calls(answer())}))) == []
-    assert wrong(control.proof(STAGE, evidence({"unmeshed": calls(answer(_ID))})))
-    assert wrong(control.proof(STAGE, evidence({"unmeshed": calls(silence("TimedOut"))})))
+    assert wrong(control.proof(STAGE, evidence({"unmeshed-control": calls(answer())}))) == []
+    assert wrong(control.proof(STAGE, evidence({"unmeshed-control": calls(answer(_ID))})))
+
+
+def test_a_control_that_nobody_answered_says_nothing() -> None:
+    control = IDENTITY.control
+    assert control is not None
+    with pytest.raises(Unseen, match="no application answered"):
+        control.proof(STAGE, evidence({"unmeshed-control": calls(silence("TimedOut"))}))
+
+
+def test_what_is_broken_already_is_not_excused_by_a_page_that_is_missing() -> None:
+    broken = evidence(_HEALTHY, by_service=calls(answer(), times=10), client_after=failure())
+    assert judged(IDENTITY, broken) == ["by the Service, the server is told who calls"]
+    with pytest.raises(Unseen):
+        judged(IDENTITY, evidence(_HEALTHY, client_after=failure()))
 
 
 def test_a_pod_without_proxy_is_named_as_the_cause() -> None:
@@ -140,11 +154,12 @@ def test_the_forged_header_must_arrive_where_no_proxy_strips_it() -> None:
 _WRONG_ID = "logical service 10.0.0.3:8080: required id other; found Some(ServerId(Dns(Name(x))))"
 _INSISTED = {
     "client-before": pages(cm_0=[sample("outbound_http_errors_total", 2, error="identity required")]),
-    "client-after": pages(cm_0=[sample("outbound_http_errors_total", 6, error="identity required")]),
+    "client-after": pages(cm_0=[sample("outbound_http_errors_total", 7, error="identity required")]),
     "right": calls(answer(_ID), times=3),
     "right-by-pod": calls(answer(_ID)),
     "wrong": calls(refusal(502, _WRONG_ID), times=3),
     "wrong-by-pod": calls(refusal(502, _WRONG_ID)),
+    "nameless": calls(refusal(502, "required id x; found None")),
 }
 
 

@@ -262,11 +262,11 @@ def test_what_is_broken_is_found_and_named(
     assert not code or code in causes(probe, found)
 
 
-def test_a_banner_that_comes_at_once_on_an_undeclared_port_spoils_the_control() -> None:
+def test_a_server_that_is_slow_without_a_mesh_spoils_the_control() -> None:
     control = raw.OPAQUE.control
     assert control is not None
-    assert wrong(control.proof(STAGE, evidence(_TRAP))) == []
-    assert wrong(control.proof(STAGE, evidence({"undeclared": _raw_answer()})))
+    assert wrong(control.proof(STAGE, evidence({"without-mesh": _raw_answer()}))) == []
+    assert wrong(control.proof(STAGE, evidence({"without-mesh": _raw_answer(first_byte_seconds=10.0)})))
 
 
 def test_a_strict_default_alone_is_no_cause_while_scrapers_are_let_in() -> None:
