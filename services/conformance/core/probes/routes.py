@@ -39,7 +39,7 @@ from steward.conformance.results import AssertionResult, Tier
 from steward.jsonvalue import JsonObject, rows, text
 from steward.kube import mesh_resources as mesh
 
-GRPC_METHOD = "/steward.Echo/Unary"
+GRPC_METHOD = "/steward.exerciser.v1.Echo/Unary"
 
 
 MISSING = "p-no-backend"
