@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 from steward.testing.dataplane.config import InboundServer, Protocol
 from steward.testing.dataplane.proxy import inbound_labels as labels
@@ -35,6 +36,8 @@ from steward.testing.dataplane.proxy.vitals import Vitals
 _SESSIONS = {"": "", Version.HTTP1.value: "http/1", Version.HTTP2.value: "http/2"}
 _RESULTS = (Spoken.HTTP1, Spoken.HTTP2, Spoken.OTHER, Spoken.SILENT, Spoken.GONE)
 _OWN_PORTS = frozenset({INBOUND_PORT, OUTBOUND_PORT})
+_HANDSHAKE = timedelta(seconds=10)
+"""Not scaled with the other waits: cryptography takes the time it takes, however busy the machine."""
 _OVERRIDE = "l5d-dst-override"
 
 
@@ -240,7 +243,7 @@ class InboundProxy:
             stream.abort()
             return None
         try:
-            async with asyncio.timeout(self.context.timings.detect.total_seconds()):
+            async with asyncio.timeout(_HANDSHAKE.total_seconds()):
                 return await answer(stream, own)
         except (HandshakeFailed, TimeoutError) as failure:
             ip, peer = self.context.settings.ip, Peer(stream.peer[0])
