@@ -58,12 +58,12 @@ def growth(pages: Between, counter: Series) -> float:
 
 
 def good(reply: Reply) -> bool:
-    """Whether a call was answered as it should: HTTP 200, gRPC OK, or a raw answer without trouble."""
+    """Whether a call was answered well: HTTP 2xx or an upgrade, gRPC OK, or a raw answer without trouble."""
     if reply.trouble is not None:
         return False
     if reply.grpc_status is not None:
         return reply.grpc_status == 0
-    return reply.status is None or 200 <= reply.status < 300
+    return reply.status in (None, 101) or 200 <= (reply.status or 0) < 300
 
 
 def maker(reply: Reply) -> Maker:

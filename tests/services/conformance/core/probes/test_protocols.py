@@ -86,7 +86,7 @@ _UNARY = {
     ),
     "calls": calls(answer(("x-probe", "steward"), grpc_status=0), times=10),
     "failing": calls(answer(grpc_status=14), times=3),
-    "late": calls(refusal(200, grpc_status=4)),
+    "late": calls(refusal(200, grpc_status=4, seconds=0.5)),
 }
 _WHOLE = answer(grpc_status=0, received_messages=50, digest_ok=True)
 _STREAM = {"server": calls(_WHOLE), "both": calls(_WHOLE), "calls": calls(answer(grpc_status=0))}
