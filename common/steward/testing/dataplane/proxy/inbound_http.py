@@ -47,7 +47,7 @@ class InboundHttp:
         self._application = application
         self._decider = Decider(context)
         self._access_log = AccessLog(context)
-        self._failing_fast: set[int] = set()
+        self._shedding_until: dict[int, float] = {}
         self.under_way = 0
         self.idle = asyncio.Event()
         """Set when the last request that was under way has ended."""
@@ -119,26 +119,25 @@ class InboundHttp:
         return await self._ask_application(arrival, request, figures)
 
     async def _ask_application(self, arrival: Arrival, request: Request, figures: ResponseFigures) -> Response:
-        try:
-            response = await self._application.send(arrival.port, request)
-        except TooSlow:
-            first = arrival.port not in self._failing_fast
-            self._failing_fast.add(arrival.port)
+        if self._shedding_until.get(arrival.port, 0.0) > self._context.clock.monotonic():
             figures.failed()
-            return self._failed(FAILING_FAST if first else SHEDDING, arrival, figures.server, request)
+            return self._failed(SHEDDING, arrival, figures.server, request)
+        try:
+            return figures.of(await self._application.send(arrival.port, request))
+        except TooSlow:
+            patience = self._context.timings.inbound_failfast.total_seconds()
+            self._shedding_until[arrival.port] = self._context.clock.monotonic() + patience
+            figures.failed()
+            return self._failed(FAILING_FAST, arrival, figures.server, request)
         except ConnectFailed:
-            self._failing_fast.discard(arrival.port)
-            status = SHEDDING if self._context.broken(ERROR_STATUS_WRONG) else UNREACHABLE
-            return figures.of(self._refuse(status, arrival, request))
+            refusal = SHEDDING if self._context.broken(ERROR_STATUS_WRONG) else UNREACHABLE
+            return figures.of(self._refuse(refusal, arrival, request))
         except StreamReset:
             figures.failed()
             raise
         except ExchangeFailed:
-            self._failing_fast.discard(arrival.port)
             figures.failed()
             return self._failed(CLOSED, arrival, figures.server, request)
-        self._failing_fast.discard(arrival.port)
-        return figures.of(response)
 
     def _identified(self, arrival: Arrival, headers: Headers) -> Headers:
         if not self._context.broken(FORGED_CLIENT_ID_KEPT):
