@@ -9,12 +9,28 @@ from pathlib import Path
 
 from steward.jsonvalue import JsonObject, table, text
 from steward.kube.client import Kube
-from steward.kube.resources import RELEASE_CATALOGS, UPGRADE_PLANS, UPGRADE_POLICIES, UPGRADE_RUNS, Resource
+from steward.kube.resources import (
+    CONFORMANCE_RUNS,
+    CONFORMANCE_SUITES,
+    RELEASE_CATALOGS,
+    UPGRADE_PLANS,
+    UPGRADE_POLICIES,
+    UPGRADE_RUNS,
+    Resource,
+)
 from steward.testing.kubernetes.server import FakeKubernetes
 
 EXECUTABLE = Path(sys.executable).parent / "linkerd-steward"
 _HANDLES: dict[str, Resource] = {
-    each.kind: each for each in (RELEASE_CATALOGS, UPGRADE_PLANS, UPGRADE_POLICIES, UPGRADE_RUNS)
+    each.kind: each
+    for each in (
+        RELEASE_CATALOGS,
+        UPGRADE_PLANS,
+        UPGRADE_POLICIES,
+        UPGRADE_RUNS,
+        CONFORMANCE_SUITES,
+        CONFORMANCE_RUNS,
+    )
 }
 
 

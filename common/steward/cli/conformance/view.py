@@ -48,7 +48,9 @@ def exit_code(run: ConformanceRun) -> ExitCode:
             return INCONCLUSIVE
         case ConformanceOutcome.ABORTED:
             return ABORTED
-        case _:
+        case ConformanceOutcome.PASSED:
+            return ExitCode.OK
+        case None:
             return ExitCode.FAILED if status_of(run).summary.failed else ExitCode.OK
 
 
