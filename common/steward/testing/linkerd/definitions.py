@@ -52,22 +52,28 @@ DEFINITIONS = (
 )
 
 
-def gateway_api() -> list[JsonObject]:
-    """The two definitions of the Gateway API that Linkerd needs, served as `v1`."""
-    group = "gateway.networking.k8s.io"
-    routes = (
-        Definition(group, "GRPCRoute", "grpcroutes", "v1", status=True),
-        Definition(group, "HTTPRoute", "httproutes", "v1beta1 v1", status=True),
-    )
+_GATEWAY = "gateway.networking.k8s.io"
+_STANDARD = (
+    Definition(_GATEWAY, "GRPCRoute", "grpcroutes", "v1", status=True),
+    Definition(_GATEWAY, "HTTPRoute", "httproutes", "v1beta1 v1", status=True),
+)
+_EXPERIMENTAL = (
+    Definition(_GATEWAY, "TLSRoute", "tlsroutes", "v1alpha2", status=True),
+    Definition(_GATEWAY, "TCPRoute", "tcproutes", "v1alpha2", status=True),
+)
+
+
+def gateway_api(*, experimental: bool = False) -> list[JsonObject]:
+    """The definitions of the Gateway API that Linkerd reads: the two it needs, or those of the experimental channel."""
     made = []
-    for route in routes:
+    for route in _EXPERIMENTAL if experimental else _STANDARD:
         definition = of_definition(route, "", "")
         table(definition, "metadata").pop("labels")
         # The API server refuses definitions of a protected group that do not name their approval.
         annotations: JsonObject = {
             "api-approved.kubernetes.io": "https://github.com/kubernetes-sigs/gateway-api/pull/3328",
             "gateway.networking.k8s.io/bundle-version": "v1.2.1",
-            "gateway.networking.k8s.io/channel": "standard",
+            "gateway.networking.k8s.io/channel": "experimental" if experimental else "standard",
         }
         table(definition, "metadata")["annotations"] = annotations
         made.append(definition)

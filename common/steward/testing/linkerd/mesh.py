@@ -178,7 +178,7 @@ class SimulatedMesh:
     def apply(self, objects: Iterable[JsonObject], *, manager: str) -> None:
         """Server-side apply of any objects, as a person or a tool would."""
         for one in objects:
-            resource = _resource_of(one)
+            resource = self._resource_of(one)
             name, namespace = text(one, "metadata", "name"), text(one, "metadata", "namespace")
             self.cluster.patch(resource, name, Patch("apply", one), namespace, Intent(manager, force=True))
 
@@ -249,6 +249,10 @@ class SimulatedMesh:
     def proxy_versions(self, namespace: str = "") -> Counter[str]:
         """How many pods run which proxy; those without one count under the empty version."""
         return Counter(proxy_version_of(pod) for pod in self.pods(namespace))
+
+    def _resource_of(self, value: JsonObject) -> Resource:
+        served = self.cluster.kinds.named(text(value, "apiVersion"), text(value, "kind"))
+        return _BY_KIND[text(value, "kind")] if served is None else served.resource
 
     async def _put(self, installation: Installation, *, wait: bool = True) -> None:
         revision = self.installed.revision + 1 if self.installed else 1
@@ -363,7 +367,3 @@ def _desired(value: JsonObject | None) -> Json:
 
 def _key(value: JsonObject) -> Key:
     return text(value, "kind"), text(value, "metadata", "namespace"), text(value, "metadata", "name")
-
-
-def _resource_of(value: JsonObject) -> Resource:
-    return _BY_KIND[text(value, "kind")]
