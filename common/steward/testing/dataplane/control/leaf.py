@@ -1,5 +1,6 @@
 """The certificate of one proxy: got before anything else, renewed in time, and lost for ever once it has expired."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import timedelta
 
@@ -23,11 +24,15 @@ class Leaf:
         *,
         answered: Callable[[], None] = lambda: None,
         failed: Callable[[], None] = lambda: None,
+        unconditional: bool = False,
     ) -> None:
         self._controller = controller
         self._settings = settings
         self._answered = answered
         self._failed = failed
+        self._unconditional = unconditional
+        self.issued = asyncio.Event()
+        """Set when there is a first one."""
         self._own: Identity | None = None
         self._expired: Identity | None = None
 
@@ -44,11 +49,13 @@ class Leaf:
     def get(self) -> bool:
         """Ask for a new leaf; whether there was one."""
         try:
-            self._own = self._controller.issue(self._settings)
+            around = Validity.around(self._controller.clock.now(), self._controller.lifetime)
+            self._own = self._controller.issue(self._settings, validity=around if self._unconditional else None)
         except NoIdentity:
             self._failed()
             return False
         self._answered()
+        self.issued.set()
         return True
 
     async def run(self) -> None:

@@ -23,7 +23,6 @@ from steward.testing.linkerd.values import NAMESPACE
 _CONFIG = "config.linkerd.io/"
 _ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
 _COLLECTOR = "LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR"
-_OWN_INBOUND = frozenset({4190, 4191})
 
 
 def settings_of(world: World, pod: JsonObject) -> ProxySettings:
@@ -48,7 +47,7 @@ def settings_of(world: World, pod: JsonObject) -> ProxySettings:
         zone=world.zone_of(node),
         account=account_of(pod),
         owner=_owner(pod),
-        skip_inbound=ports("skip-inbound-ports", values.skip_inbound) | _OWN_INBOUND,
+        skip_inbound=ports("skip-inbound-ports", values.skip_inbound),
         skip_outbound=ports("skip-outbound-ports", values.skip_outbound),
         opaque_ports=values.opaque_ports if declared is None else port_numbers(declared, named),
         trust_anchors=anchors_of(world, pod),
