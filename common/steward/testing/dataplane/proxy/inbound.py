@@ -86,11 +86,15 @@ class InboundProxy:
                 each.stream.close()
 
     async def shutdown(self) -> None:
-        """Take no more connections, let requests that are under way end, then close everything."""
+        """Take no more connections, let requests that are under way end, then close everything.
+
+        Whoever streams without end is cut off after a grace of four times the outbound failfast.
+        """
         self._stopping = True
-        while self._http.under_way and not self.context.broken(SHUTDOWN_ABORTS):
-            self._http.idle.clear()
-            await self._http.idle.wait()
+        if not self.context.broken(SHUTDOWN_ABORTS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self.context.timings.failfast.total_seconds() * 4):
+                    await self._http.quiet()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

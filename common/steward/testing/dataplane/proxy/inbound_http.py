@@ -48,15 +48,14 @@ class InboundHttp:
         self._decider = Decider(context)
         self._access_log = AccessLog(context)
         self._shedding_until: dict[int, float] = {}
-        self.under_way = 0
-        self.idle = asyncio.Event()
-        """Set when the last request that was under way has ended."""
+        self._under_way = 0
+        self._idle = asyncio.Event()
 
     def handler(self, arrival: Arrival, inside: Handler | None = None) -> Handler:
         """For one connection. `inside` answers instead of the application: the admin server."""
 
         async def handle(request: Request) -> Response:
-            self.under_way += 1
+            self._under_way += 1
             try:
                 response = await self._handle(arrival, request, inside)
             except BaseException:
@@ -70,10 +69,16 @@ class InboundHttp:
 
         return handle
 
+    async def quiet(self) -> None:
+        """Return when no request is under way."""
+        while self._under_way:
+            self._idle.clear()
+            await self._idle.wait()
+
     def _over(self) -> None:
-        self.under_way -= 1
-        if not self.under_way:
-            self.idle.set()
+        self._under_way -= 1
+        if not self._under_way:
+            self._idle.set()
 
     async def _handle(self, arrival: Arrival, request: Request, inside: Handler | None) -> Response:
         server = self._context.policy(arrival.port)

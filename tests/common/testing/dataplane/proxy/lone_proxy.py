@@ -32,7 +32,10 @@ TRUST = Trust()
 IDENTITIES = {name: TRUST.identity(name) for name in (ANN, BOB, ECHO)}
 SETTINGS = ProxySettings("echo-1", "shop", POD, "edge-26.8.3")
 TIMINGS = Timings(
-    detect=timedelta(milliseconds=500), inbound_failfast=timedelta(milliseconds=500), metrics_idle=timedelta(minutes=10)
+    failfast=timedelta(milliseconds=100),
+    detect=timedelta(milliseconds=500),
+    inbound_failfast=timedelta(milliseconds=500),
+    metrics_idle=timedelta(minutes=10),
 )
 
 

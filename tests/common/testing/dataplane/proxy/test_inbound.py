@@ -320,6 +320,24 @@ async def test_what_is_under_way_ends_before_the_proxy_does() -> None:
         await ending
 
 
+async def test_a_stream_without_end_does_not_keep_the_proxy() -> None:
+    async def ticking() -> AsyncIterator[bytes]:
+        yield b"tick"
+        await asyncio.Event().wait()
+
+    async def endless(_request: Request) -> Response:
+        return Response(200, (), Body(ticking()))
+
+    async with lone_proxy() as lone:
+        await lone.application(8080, endless)
+        response = await (await lone.meshed_http(8080)).send(GET)
+        chunks = aiter(response.body)
+        assert await anext(chunks) == b"tick"
+        await lone.proxy.shutdown()
+        with pytest.raises(ConnectionError):
+            await anext(chunks)
+
+
 async def test_faults_of_identity_and_labels_show(lone: LoneProxy) -> None:
     client = await lone.meshed_http(8080)
 
