@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from services.conformance.core.capability import ClusterSeen, has
 from services.conformance.core.ledger import status_of
-from services.conformance.core.manifests import MESH, PLAIN, Production, actors
+from services.conformance.core.manifests import MESH, PLAIN, Production, actors, echo_template
 from services.conformance.core.stage import Stage
 from services.conformance.engine.world import World
 from steward.resources.conformance_run import ConformanceRun
@@ -58,6 +58,7 @@ class Staging:
             places=dict(await self.world.edges.cluster.places((meshed, plain))),
             has=has(seen, self.world.knowledge),
             timings=self.world.means.timings,
+            template=echo_template(made),
         )
 
     async def missing(self) -> dict[str, str]:
