@@ -80,6 +80,7 @@ def _built_in() -> list[Kind]:
             short_names=("hpa",),
         ),
         Kind(Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim"), status=True, short_names=("pvc",)),
+        Kind(Resource("", "v1", "resourcequotas", "ResourceQuota"), status=True, short_names=("quota",)),
     ]
     plain = [
         _plain(resources.CONFIG_MAPS),
@@ -90,6 +91,7 @@ def _built_in() -> list[Kind]:
         _plain(resources.CONTROLLER_REVISIONS),
         _plain(resources.ENDPOINT_SLICES),
         _plain(Resource("", "v1", "endpoints", "Endpoints")),
+        Kind(Resource("", "v1", "limitranges", "LimitRange"), short_names=("limits",)),
         Kind(resources.LEASES, conditional_only=True),
         Kind(resources.MUTATING_WEBHOOKS, generation=True),
         Kind(resources.VALIDATING_WEBHOOKS, generation=True),
