@@ -1,4 +1,7 @@
-"""How the inbound half of a proxy, its certificate and its admin server can be wrong, each by itself."""
+"""How the inbound half of a proxy, its trust and its admin server can be wrong, each by itself.
+
+Leaves that expired or are not renewed are faults of the control plane: `control/faults.py`.
+"""
 
 from steward.testing.dataplane.faults import Fault
 
@@ -30,8 +33,6 @@ TLS_NOT_PASSED = Fault("inbound-tls-not-passed", "TLS of applications is closed 
 ADMIN_REFUSES = Fault("admin-refuses", "scrapes are refused although the policy allows them")
 ADMIN_OPEN = Fault("admin-open", "scrapes are answered although the policy forbids them")
 ADMIN_NOT_READY = Fault("admin-not-ready", "the proxy says that it is not ready")
-LEAF_EXPIRED = Fault("identity-leaf-expired", "the certificate has expired and is never renewed")
-RENEWAL_STOPPED = Fault("identity-renewal-stopped", "the certificate is not renewed any more")
 ANCHORS_DRIFTED = Fault("identity-anchors-drifted", "the proxy trusts another anchor than the mesh")
 CIPHER_OLD = Fault("identity-cipher-old", "neither AES-256 nor a post-quantum key exchange is offered")
 ACCESS_LOG_MISSING = Fault("access-log-missing", "no line is written for a request")
