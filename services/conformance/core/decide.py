@@ -217,7 +217,7 @@ def _go_on(run: ConformanceRun, facts: Facts) -> Act:
     if ended is not None:
         return End(ended)
     if run.spec.state is RunState.PAUSE:
-        return Wait(_end_of(run), Said("PausedByPerson", "spec.state is Pause")) if halted else Pause()
+        return Wait(end_of(run), Said("PausedByPerson", "spec.state is Pause")) if halted else Pause()
     return Resume() if halted else Exercise()
 
 
@@ -225,13 +225,13 @@ def _ended(run: ConformanceRun, now: datetime) -> Said | None:
     if run.spec.pace is Pace.ONCE:
         waiting = [each for each in status_of(run).features if each.verdict is None]
         return None if waiting else Said(ALL_PROBED, f"{len(status_of(run).features)} features were tried")
-    end = _end_of(run)
+    end = end_of(run)
     if end is not None and now >= end:
         return Said(TIME_IS_UP, f"spec.durationSeconds of {run.spec.duration_seconds} are over")
     return None
 
 
-def _end_of(run: ConformanceRun) -> datetime | None:
+def end_of(run: ConformanceRun) -> datetime | None:
     """When a continuous run is over; None: never by itself."""
     begun = status_of(run).started_at
     if run.spec.pace is Pace.ONCE or run.spec.duration_seconds is None or begun is None:

@@ -61,6 +61,10 @@ class Cluster(Protocol):
         """Create the object, or change exactly these fields of it."""
         ...
 
+    async def put(self, thing: JsonObject) -> None:
+        """Make an object of the run's own production, or put it back. A refusal is raised."""
+        ...
+
     async def remove(self, thing: JsonObject) -> None:
         """Delete the object; nothing happens where it is gone."""
         ...

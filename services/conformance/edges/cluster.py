@@ -49,6 +49,10 @@ class ProbedCluster:
             return Turned(error.code, error.message)
         return Landed(landed, existed)
 
+    async def put(self, thing: JsonObject) -> None:
+        """Make an object of the run's own production, or put it back. A refusal is raised."""
+        await self.kube.apply(await self.kinds.of(thing), thing, force=True)
+
     async def remove(self, thing: JsonObject) -> None:
         """Delete the object; nothing happens where it is gone."""
         resource = await self.kinds.of(thing)

@@ -74,6 +74,7 @@ class Exercising:
     async def run(self) -> None:
         """Until all is done; a continuous run never is."""
         world = self._world
+        await world.knowing.loaded.wait()
         timetable = self._timetable if self._continuous else None
         world.knowing.judge_by([*self._probes, *self._too_large], suite_of(self._run), timetable)
         await self._take_up()

@@ -1,5 +1,6 @@
 """What is known of every feature, folded from the stream of results; rebuilt from it whenever a term begins."""
 
+import asyncio
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
 
@@ -37,13 +38,14 @@ class Knowing:
         self._instruments = instruments
         self._histories: dict[str, History] = {}
         self._suites: dict[str, tuple[ConformanceSuiteSpec, timedelta | None]] = {}
-        self.loaded = False
+        self.loaded = asyncio.Event()
+        """Set once all that was found out before is known: nothing is judged or said without."""
 
     async def load(self) -> None:
         """Read the stream. What comes in meanwhile from our own probes is added as well, and counts once."""
         async for kept in self._results.marks():
             self.history(kept.feature).add(kept.mark)
-        self.loaded = True
+        self.loaded.set()
 
     def history(self, feature: str) -> History:
         """Of one feature; empty where nothing is known."""
