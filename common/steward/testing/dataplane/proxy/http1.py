@@ -8,7 +8,7 @@ from typing import Literal
 import h11
 
 from steward.testing.dataplane.proxy.exchange import Body, Handler, Headers, Request, Response, header, without
-from steward.testing.dataplane.proxy.failures import ConnectionClosed
+from steward.testing.dataplane.proxy.failures import ConnectionClosed, ExchangeFailed
 from steward.testing.dataplane.proxy.stream import Stream, copy_both_ways
 
 _HOP = ("connection", "keep-alive", "proxy-connection")
@@ -138,7 +138,7 @@ async def _one_exchange(wire: _Wire, handler: Handler) -> bool:
     upgraded = answering.result()
     if upgraded is not None:
         wire.stream.unread(wire.h11.trailing_data[0])
-        with suppress(ConnectionClosed):
+        with suppress(ExchangeFailed):
             await copy_both_ways(wire.stream, upgraded)
         return False
     return wire.h11.our_state is h11.DONE and wire.h11.their_state is h11.DONE
@@ -246,7 +246,7 @@ class Http1Client:
 
     async def _notice_the_end(self) -> None:
         """While idle, anything that arrives ends the connection."""
-        with suppress(ConnectionClosed):
+        with suppress(ExchangeFailed):
             await self._stream.peek()
         self._closed = True
         self._stream.close()

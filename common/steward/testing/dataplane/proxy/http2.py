@@ -103,7 +103,7 @@ class Wire:
 
     async def run(self) -> None:
         """Read until the connection ends; whatever was under way then has failed."""
-        failure = ConnectionClosed(f"{self.stream.peer} closed the connection")
+        failure: ExchangeFailed = ConnectionClosed(f"{self.stream.peer} closed the connection")
         try:
             while chunk := await self.stream.read():
                 for event in self.h2.receive_data(chunk):
@@ -112,7 +112,7 @@ class Wire:
         except h2.exceptions.ProtocolError as error:
             failure = ConnectionClosed(f"{self.stream.peer} broke HTTP/2: {error}")
             self.flush()
-        except ConnectionClosed as error:
+        except ExchangeFailed as error:
             failure = error
         finally:
             self.leaving = True

@@ -4,10 +4,11 @@ import asyncio
 import socket
 import struct
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from steward.testing.dataplane.proxy.failures import ConnectFailed, ConnectionClosed
+from steward.testing.dataplane.proxy.failures import ConnectFailed, ConnectionClosed, ExchangeFailed
 
 Address = tuple[str, int]
 CHUNK = 65536
@@ -32,6 +33,7 @@ class Stream(ABC):
         self.peer = peer
         self.local = local
         self.meter: Meter | None = None
+        self.on_close: Callable[[], None] | None = None
         self._ahead = b""
 
     async def read(self, limit: int = CHUNK) -> bytes:
@@ -76,6 +78,12 @@ class Stream(ABC):
         if self.meter is not None:
             self.meter.was_written(len(content))
         self._write(content)
+
+    def _closing(self) -> None:
+        """Tell who wants to know, once."""
+        told, self.on_close = self.on_close, None
+        if told is not None:
+            told()
 
     @abstractmethod
     async def _read(self, limit: int) -> bytes: ...
@@ -131,9 +139,11 @@ class SocketStream(Stream):
             self._writer.write_eof()
 
     def close(self) -> None:
+        self._closing()
         self._writer.close()
 
     def abort(self) -> None:
+        self._closing()
         sock = self._writer.get_extra_info("socket")
         if sock is not None and not self._writer.is_closing():
             with suppress(OSError):
@@ -154,12 +164,12 @@ async def open_stream(ip: str, port: int, *, source: str | None = None) -> Socke
 async def copy_both_ways(one: Stream, other: Stream) -> None:
     """Carry bytes until both directions ended; a broken one breaks the other.
 
-    Raises `ConnectionClosed` when a side broke, after both have been reset.
+    Raises a kind of `ExchangeFailed` when a side broke, after both have been reset.
     """
     ways = (asyncio.ensure_future(_copy(one, other)), asyncio.ensure_future(_copy(other, one)))
     try:
         await asyncio.gather(*ways)
-    except ConnectionClosed:
+    except ExchangeFailed:
         one.abort()
         other.abort()
         raise

@@ -99,8 +99,12 @@ class TlsStream(Stream):
 
     def _write(self, content: bytes) -> None:
         view = memoryview(content)
-        while view:
-            view = view[self._tls.write(view) :]
+        try:
+            while view:
+                view = view[self._tls.write(view) :]
+        except ssl.SSLError:
+            # The peer has ended the session; whoever reads is told why.
+            return
         self._flush()
 
     async def drain(self) -> None:
@@ -134,11 +138,11 @@ class TlsStream(Stream):
         return bool(chunk)
 
 
-async def dial(below: Stream, own: Identity, expected: str) -> TlsStream:
-    """Be the client: offer our certificate and insist on the expected identity of the server."""
+async def dial(below: Stream, own: Identity, expected: str, *, any_name: bool = False) -> TlsStream:
+    """Be the client: offer our certificate and insist on the expected identity of the server, or take any."""
     stream = TlsStream(below, _client_context(own), server_side=False, sni=expected)
     stream.remote = identity_of(await _shaken(stream))
-    if stream.remote != expected:
+    if stream.remote != expected and not any_name:
         below.abort()
         message = f"the peer is {stream.remote or 'nobody'}, expected {expected}"
         raise HandshakeFailed(HandshakeProblem.WRONG_NAME, message)

@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
+from steward.clock import SystemClock
 from steward.testing.dataplane.proxy.stream import SocketStream, Stream
 from steward.testing.dataplane.proxy.tls import Identity
 from steward.testing.linkerd.certificates import Authority, Validity
 
-NOW = datetime.now(UTC)
+NOW = SystemClock().now()
 YEAR = timedelta(days=365)
 
 

@@ -1,0 +1,32 @@
+"""What every part of the outbound half needs, together."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from random import Random
+
+from steward.clock import Clock
+from steward.testing.dataplane.config import ProxySettings, Timings
+from steward.testing.dataplane.faults import Fault, Faults
+from steward.testing.dataplane.proxy.ports import Connect, Credentials, Metrics
+
+
+@dataclass(frozen=True, slots=True)
+class OutboundContext:
+    """One proxy's surroundings. `chance` is its only source of randomness."""
+
+    settings: ProxySettings
+    identity: Credentials
+    connect: Connect
+    metrics: Metrics
+    clock: Clock
+    timings: Timings
+    faults: Faults
+    chance: Random
+
+    def broken(self, fault: Fault) -> bool:
+        """Whether a fault is on in this pod."""
+        return self.faults.on(fault, self.settings)
+
+    def backoff(self, attempt: int) -> timedelta:
+        """How long to wait before another connection is tried: a thirtieth of failfast, doubled each time."""
+        return self.timings.failfast / 30 * 2 ** min(attempt, 5)
