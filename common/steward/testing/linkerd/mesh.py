@@ -123,6 +123,9 @@ class SimulatedMesh:
     async def settled(self) -> None:
         """Return when no controller has anything left to do; pods that can never be ready do not count."""
         await self._engine.settled()
+        if self._pods.kubelet is not None:
+            await self._pods.kubelet.settled()
+            await self._engine.settled()
 
     async def install(
         self,

@@ -33,6 +33,8 @@ class Leaf:
         self._unconditional = unconditional
         self.issued = asyncio.Event()
         """Set when there is a first one."""
+        self.refused = False
+        """Whether the last attempt failed."""
         self._own: Identity | None = None
         self._expired: Identity | None = None
 
@@ -52,8 +54,10 @@ class Leaf:
             around = Validity.around(self._controller.clock.now(), self._controller.lifetime)
             self._own = self._controller.issue(self._settings, validity=around if self._unconditional else None)
         except NoIdentity:
+            self.refused = True
             self._failed()
             return False
+        self.refused = False
         self._answered()
         self.issued.set()
         return True

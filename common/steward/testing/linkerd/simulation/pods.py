@@ -70,6 +70,10 @@ class Kubelet(Protocol):
         """Start the pod, and tell its status by `Pods.show`."""
         ...
 
+    async def settled(self) -> None:
+        """Return when every pod is ready, or cannot be at present."""
+        ...
+
 
 class Pods:
     """Creates, starts and deletes pods of the simulated cluster."""
