@@ -47,6 +47,8 @@ class PatientAgents:
             except BusClosed:
                 raise
             except BusError:
+                if self._agents.done():
+                    self._agents = asyncio.get_running_loop().create_future()
                 await clock.sleep(_AGAIN)
 
 
