@@ -1,6 +1,7 @@
 """The series by which the proxy of a client tells what it does with the requests to one Service."""
 
-from services.conformance.core.proofs import Series
+from services.conformance.core.evidence import Evidence
+from services.conformance.core.proofs import Between, Series, between
 from services.conformance.core.stage import Port, Stage
 from services.conformance.core.targets import number
 
@@ -70,3 +71,8 @@ def profiled(stage: Stage, service: str, name: str, *, route: str = "", **labels
 def opaque(stage: Stage, service: str) -> Series:
     """Connections that were carried to the Service without a look at their requests."""
     return Series("outbound_tcp_route_open_total", _of(stage, service, Port.HTTP))
+
+
+def around(evidence: Evidence) -> Between:
+    """The pages of the client's proxies, `before` and `after`."""
+    return between(evidence, "before", "after")

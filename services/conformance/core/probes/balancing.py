@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import timedelta
 
 from services.conformance.core import diagnosis as why
+from services.conformance.core.controls import WHO_ANSWERS
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
 from services.conformance.core.fronts import EVERY, V1, V2, by, calling, front, known, named, servers, until
@@ -11,21 +12,21 @@ from services.conformance.core.known_causes import COMMON, DATAPATH, SP_SHADOWS,
 from services.conformance.core.known_causes.breaking import BREAKER_AMPLIFIES
 from services.conformance.core.known_causes.reading import growth_of
 from services.conformance.core.orders import Replies, Reply, Report
-from services.conformance.core.outbound import READY, endpoints, opaque, routed
-from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.outbound import READY, around, endpoints, opaque, routed
+from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.proofs import (
     all_are,
     all_ok,
     answered_by,
-    between,
     counter_grew_by,
     from_pods,
     gauge_is,
+    together,
     within,
 )
 from services.conformance.core.stage import Stage
 from services.conformance.core.steps import Applied, Calls, During, Pages, Step, Wait
-from services.conformance.core.targets import CLIENT, at_pod, get, paced
+from services.conformance.core.targets import CLIENT, paced
 from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
@@ -94,33 +95,35 @@ def _spread(stage: Stage) -> tuple[Step, ...]:
 
 
 def _spread_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages, pods = evidence.replies("sample"), between(evidence, "before", "after"), named(stage)
+    replies, pods = evidence.replies("sample"), named(stage)
     clients = len(evidence.reports("sample"))
     connections = {(report.pod, reply.connection) for report in evidence.reports("sample") for reply in _of(report)}
-    return (
-        within("the Service is found", evidence.effect("known"), stage.timings.propagation),
-        all_ok("every request is answered", replies),
-        check("over one connection of each client", expected=clients, observed=len(connections)),
-        answered_by("all its pods answer", replies, pods),
-        gauge_is("which the balancer counts as ready", pages[1], endpoints(stage, SPREAD, READY), len(pods)),
-        counter_grew_by("and every request with them", pages, routed(stage, SPREAD, http_status="200"), len(replies)),
+    return together(
+        lambda: (
+            within("the Service is found", evidence.effect("known"), stage.timings.propagation),
+            all_ok("every request is answered", replies),
+            check("over one connection of each client", expected=clients, observed=len(connections)),
+            answered_by("all its pods answer", replies, pods),
+        ),
+        lambda: (
+            gauge_is(
+                "which the balancer counts as ready",
+                around(evidence)[1],
+                endpoints(stage, SPREAD, READY),
+                len(pods),
+            ),
+            counter_grew_by(
+                "and every request with them",
+                around(evidence),
+                routed(stage, SPREAD, http_status="200"),
+                len(replies),
+            ),
+        ),
     )
 
 
 def _of(report: Report) -> tuple[Reply, ...]:
     return report.seen.replies if isinstance(report.seen, Replies) else ()
-
-
-def _one_pod(stage: Stage) -> tuple[Step, ...]:
-    return (Calls("control", CLIENT, get(at_pod(stage, "sm"), times=20)),)
-
-
-def _one_pod_seen(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("control")
-    return (
-        all_ok("a pod called by its own address answers", replies),
-        answered_by("and no other does", replies, named(stage)[:1]),
-    )
 
 
 def _slow_pod(stage: Stage) -> str:
@@ -168,11 +171,15 @@ def _reselected(stage: Stage, name: str, before: str, after: dict[str, str]) -> 
 def _reselection_holds(
     stage: Stage, evidence: Evidence, name: str, pods: tuple[str, ...]
 ) -> tuple[AssertionResult, ...]:
-    return (
-        within("the change of endpoints shows on traffic", evidence.effect("effect"), stage.timings.propagation),
-        all_ok("no request is lost meanwhile", evidence.replies("load")),
-        answered_by("afterwards just the right pods answer", evidence.replies("afterwards"), pods),
-        gauge_is("and the balancer has no others", evidence.pages("after"), endpoints(stage, name), len(pods)),
+    return together(
+        lambda: (
+            within("the change of endpoints shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+            all_ok("no request is lost meanwhile", evidence.replies("load")),
+            answered_by("afterwards just the right pods answer", evidence.replies("afterwards"), pods),
+        ),
+        lambda: (
+            gauge_is("and the balancer has no others", evidence.pages("after"), endpoints(stage, name), len(pods)),
+        ),
     )
 
 
@@ -206,7 +213,7 @@ PROBES: tuple[Probe, ...] = (
         objects=lambda stage: (front(stage, SPREAD),),
         steps=_spread,
         proof=_spread_holds,
-        control=Control("A pod that is called by its own address answers alone.", _one_pod, _one_pod_seen),
+        control=WHO_ANSWERS,
         diagnosis=Scene(service=SPREAD).steps,
         causes=_causes(SPREAD),
     ),

@@ -1,17 +1,19 @@
 """Circuit breakers and failing fast: who is opened, who is not, what a balancer without endpoints answers."""
 
+from dataclasses import replace
 from datetime import timedelta
 
+from services.conformance.core.controls import FAILURES_SEEN
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
-from services.conformance.core.fronts import EVERY, calling, front, known, named, servers
+from services.conformance.core.fronts import calling, front, known, named, servers
 from services.conformance.core.known_causes import COMMON, DATAPATH, SP_SHADOWS
 from services.conformance.core.known_causes.breaking import BREAKER_AMPLIFIES
 from services.conformance.core.known_causes.outbound import policy_stale, told
 from services.conformance.core.known_causes.reading import cautious
 from services.conformance.core.orders import Call, Reply
 from services.conformance.core.outbound import PENDING, READY, endpoints
-from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.proofs import (
     Maker,
     all_ok,
@@ -21,17 +23,18 @@ from services.conformance.core.proofs import (
     maker,
     none_are,
     share,
+    together,
     within,
 )
 from services.conformance.core.stage import Stage
-from services.conformance.core.steps import Applied, Calls, Pages, Step, Until
+from services.conformance.core.steps import Calls, Pages, Step, Until
 from services.conformance.core.targets import CLIENT
 from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
 
 CONSECUTIVE, UNIFIED, PARTIAL, BIASED = "p-breaker", "p-breaker-rate", "p-breaker-partial", "p-biaser"
-CONTROL, UNBIASED, UNREACHABLE, SHED = "p-breaker-none", "p-biaser-none", "p-unreachable", "p-shed"
+UNBIASED = "p-biaser-none"
 FAILURES = 3
 MARK = "failureAccrual"
 BIAS_MARK = "penaltyPeakEwma"
@@ -102,13 +105,18 @@ def _trips(stage: Stage, evidence: Evidence, name: str, most: int) -> tuple[Asse
     bad = [reply for reply in replies if from_pods(victim)(reply)]
     others = [reply for reply in replies if not from_pods(victim)(reply)]
     bound = _penalty(stage) * 8 + stage.timings.slack
-    return (
-        check(
-            "the failing pod is left alone soon", expected=f"1 to {most}", observed=len(bad), ok=1 <= len(bad) <= most
+    return together(
+        lambda: (
+            check(
+                "the failing pod is left alone soon",
+                expected=f"1 to {most}",
+                observed=len(bad),
+                ok=1 <= len(bad) <= most,
+            ),
+            all_ok("the others answer everything else", others),
+            within("it is tried again, and comes back", evidence.effect("recovered"), bound),
         ),
-        all_ok("the others answer everything else", others),
-        gauge_is("its endpoint is pending", evidence.pages("tripped"), endpoints(stage, name, PENDING), 1),
-        within("it is tried again, and comes back", evidence.effect("recovered"), bound),
+        lambda: (gauge_is("its endpoint is pending", evidence.pages("tripped"), endpoints(stage, name, PENDING), 1),),
     )
 
 
@@ -124,38 +132,24 @@ def _partial(stage: Stage) -> tuple[Step, ...]:
 
 def _partial_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     replies = evidence.replies("half")
-    return (
-        none_are("no request is refused because others failed", replies, "refused by a proxy", _refused),
-        share("half of them fail, as they were asked to", replies, 0.5, 0.12, lambda reply: not good(reply)),
-        gauge_is(
-            "every endpoint stays ready",
-            evidence.pages("after"),
-            endpoints(stage, PARTIAL, READY),
-            len(named(stage)),
+    return together(
+        lambda: (
+            none_are("no request is refused because others failed", replies, "refused by a proxy", _refused),
+            share("half of them fail, as they were asked to", replies, 0.5, 0.12, lambda reply: not good(reply)),
+        ),
+        lambda: (
+            gauge_is(
+                "every endpoint stays ready",
+                evidence.pages("after"),
+                endpoints(stage, PARTIAL, READY),
+                len(named(stage)),
+            ),
         ),
     )
 
 
 def _refused(reply: Reply) -> bool:
     return not good(reply) and maker(reply) in (Maker.CLIENT_PROXY, Maker.NOBODY)
-
-
-def _without(stage: Stage) -> tuple[Step, ...]:
-    return (
-        Applied("control-service", (front(stage, CONTROL, EVERY),)),
-        known(stage, CONTROL),
-        Calls("control", CLIENT, _load(stage, CONTROL, 500)),
-        Pages("control-page", CLIENT),
-    )
-
-
-def _without_seen(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    bad = [reply for reply in evidence.replies("control") if from_pods(named(stage)[0])(reply)]
-    ready = endpoints(stage, CONTROL, READY)
-    return (
-        check("without a breaker the pod goes on failing", expected="8 or more", observed=len(bad), ok=len(bad) >= 8),
-        gauge_is("and stays ready", evidence.pages("control-page"), ready, len(named(stage))),
-    )
 
 
 def _causes(name: str) -> tuple[Cause, ...]:
@@ -198,16 +192,17 @@ def _unbiased_cause() -> Cause:
 
 def _biased(stage: Stage, name: str, step: str) -> tuple[Step, ...]:
     path = Wishes(status=429, retry_after=5, only=_victim(stage)).on()
-    return (known(stage, name), Calls(step, CLIENT, calling(stage, name, path, times=120)))
-
-
-def _unbiased(stage: Stage) -> tuple[Step, ...]:
-    return (Applied("control-service", (front(stage, UNBIASED),)), *_biased(stage, UNBIASED, "unbiased"))
+    found = replace(known(stage, name), name=f"known-{step}")
+    return (found, Calls(step, CLIENT, calling(stage, name, path, times=90)))
 
 
 def _bias(stage: Stage) -> tuple[Step, ...]:
-    known_first, load = _biased(stage, BIASED, "biased")
-    return known_first, Pages("before", CLIENT), load, Pages("after", CLIENT)
+    return (
+        *_biased(stage, UNBIASED, "unbiased"),
+        Pages("before", CLIENT),
+        *_biased(stage, BIASED, "biased"),
+        Pages("after", CLIENT),
+    )
 
 
 def _share_of_victim(stage: Stage, replies: tuple[Reply, ...]) -> float:
@@ -217,23 +212,12 @@ def _share_of_victim(stage: Stage, replies: tuple[Reply, ...]) -> float:
 
 def _bias_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     replies = evidence.replies("biased")
-    seen = _share_of_victim(stage, replies)
+    seen, usual = _share_of_victim(stage, replies), _share_of_victim(stage, evidence.replies("unbiased"))
     others = [reply for reply in replies if not from_pods(named(stage)[0])(reply)]
     return (
         check("a pod that answers 429 gets little", expected=f"below {FEW:.0%}", observed=f"{seen:.1%}", ok=seen < FEW),
+        check("without penalize-failures it gets more", expected="more", observed=f"{usual:.1%}", ok=usual > seen),
         all_ok("the others answer the rest", others),
-    )
-
-
-def _unbiased_seen(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    seen = _share_of_victim(stage, evidence.replies("unbiased"))
-    return (
-        check(
-            "without the annotation it gets its share",
-            expected=f"{FEW:.0%} or more",
-            observed=f"{seen:.1%}",
-            ok=seen >= FEW,
-        ),
     )
 
 
@@ -245,7 +229,7 @@ PROBES: tuple[Probe, ...] = (
         objects=lambda stage: (front(stage, CONSECUTIVE, annotations=_breaker(stage, "consecutive", FAILURES)),),
         steps=lambda stage: _tripping(stage, CONSECUTIVE, 500),
         proof=lambda stage, evidence: _trips(stage, evidence, CONSECUTIVE, FAILURES + 5),
-        control=Control("Without a breaker a failing pod goes on being called.", _without, _without_seen),
+        control=FAILURES_SEEN,
         diagnosis=Scene(service=CONSECUTIVE).steps,
         causes=_causes(CONSECUTIVE),
         bound=BOUND,
@@ -277,10 +261,12 @@ PROBES: tuple[Probe, ...] = (
         id="lb.biaser",
         claim="With penalize-failures a pod that refuses quickly does not draw requests to itself.",
         tier=Tier.DEPTH,
-        objects=lambda stage: (front(stage, BIASED, annotations={f"{ALPHA}/penalize-failures": "true"}),),
+        objects=lambda stage: (
+            front(stage, BIASED, annotations={f"{ALPHA}/penalize-failures": "true"}),
+            front(stage, UNBIASED),
+        ),
         steps=_bias,
         proof=_bias_holds,
-        control=Control("Without penalize-failures such a pod gets its share.", _unbiased, _unbiased_seen),
         diagnosis=Scene(service=BIASED).steps,
         causes=(SP_SHADOWS, *COMMON, policy_stale("the load biaser", BIAS_MARK), _unbiased_cause()),
         since="2.20",

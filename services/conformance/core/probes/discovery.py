@@ -9,18 +9,18 @@ from services.conformance.core.fronts import EVERY, calling, front, named, until
 from services.conformance.core.known_causes import COMMON, DATAPATH, cautious
 from services.conformance.core.objects import manifest
 from services.conformance.core.orders import Call, Lookup, Reply, Target, Trouble
-from services.conformance.core.outbound import routed
+from services.conformance.core.outbound import around, routed
 from services.conformance.core.probe import Cause, Control, Probe, check
 from services.conformance.core.proofs import (
     all_ok,
     answered_by,
-    between,
     counter_grew_by,
     counter_stood_still,
     good,
     pods_that_answered,
     server_saw,
     tally,
+    together,
     within,
 )
 from services.conformance.core.stage import Port, Stage
@@ -148,12 +148,20 @@ def _headless(stage: Stage) -> tuple[Step, ...]:
 
 
 def _headless_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("one"), between(evidence, "before", "after")
-    return (
-        all_ok("a pod of a StatefulSet is called by its own name", replies),
-        answered_by("and answers alone", replies, (_headless_pod(stage),)),
-        server_saw("over mutual TLS", replies, "l5d-client-id", stage.identity("probe-client")),
-        counter_stood_still("without routes, which a headless Service has none of", pages, routed(stage, "ss")),
+    replies = evidence.replies("one")
+    return together(
+        lambda: (
+            all_ok("a pod of a StatefulSet is called by its own name", replies),
+            answered_by("and answers alone", replies, (_headless_pod(stage),)),
+            server_saw("over mutual TLS", replies, "l5d-client-id", stage.identity("probe-client")),
+        ),
+        lambda: (
+            counter_stood_still(
+                "without routes, which a headless Service has none of",
+                around(evidence),
+                routed(stage, "ss"),
+            ),
+        ),
     )
 
 
@@ -200,14 +208,23 @@ def _addresses(evidence: Evidence, step: str) -> set[str]:
 
 
 def _moved_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("sample"), between(evidence, "before", "after")
+    replies = evidence.replies("sample")
     old, new = _addresses(evidence, "old"), _addresses(evidence, "new")
-    return (
-        within("the Service is found", evidence.effect("effect"), stage.timings.propagation),
-        check("it is made again", expected="an address", observed=f"{old} then {new}", ok=bool(new)),
-        within("and found again", evidence.effect("recovered"), stage.timings.propagation),
-        all_ok("every request is answered", replies),
-        counter_grew_by("through the mesh", pages, routed(stage, MOVED, http_status="200"), len(replies)),
+    return together(
+        lambda: (
+            within("the Service is found", evidence.effect("effect"), stage.timings.propagation),
+            check("it is made again", expected="an address", observed=f"{old} then {new}", ok=bool(new)),
+            within("and found again", evidence.effect("recovered"), stage.timings.propagation),
+            all_ok("every request is answered", replies),
+        ),
+        lambda: (
+            counter_grew_by(
+                "through the mesh",
+                around(evidence),
+                routed(stage, MOVED, http_status="200"),
+                len(replies),
+            ),
+        ),
     )
 
 

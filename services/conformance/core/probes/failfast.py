@@ -1,8 +1,8 @@
 """Failing fast: what a balancer answers that has no endpoint, and how soon it is well again."""
 
-from collections.abc import Mapping
 from datetime import timedelta
 
+from services.conformance.core.controls import CLOSED_IS_CLOSED
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
 from services.conformance.core.fronts import EVERY, NOBODY, calling, front, known, until
@@ -10,19 +10,18 @@ from services.conformance.core.known_causes import COMMON, DATAPATH
 from services.conformance.core.known_causes.outbound import done_in_vain
 from services.conformance.core.known_causes.reading import cautious
 from services.conformance.core.orders import Reply, Trouble
-from services.conformance.core.outbound import failed
-from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.outbound import around, failed
+from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.proofs import (
     Maker,
     all_ok,
-    between,
     counter_grew,
     good,
     made_by,
     status_is,
     tally,
+    together,
     told,
-    took,
     within,
 )
 from services.conformance.core.slices import bare_service, unmeshed_endpoint
@@ -32,7 +31,7 @@ from services.conformance.core.targets import CLIENT
 from steward.conformance.results import AssertionResult, Safety, Tier
 from steward.events.conformance import Rung
 
-UNREACHABLE, SHED, EMPTY, REACHABLE = "p-unreachable", "p-shed", "p-zero", "p-reachable"
+UNREACHABLE, SHED, EMPTY = "p-unreachable", "p-shed", "p-zero"
 
 
 def failing_fast(reply: Reply) -> bool:
@@ -66,15 +65,19 @@ def _failfast(stage: Stage) -> tuple[Step, ...]:
 
 
 def _failfast_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    first, pages = evidence.effect("first"), between(evidence, "before", "after")
-    return (
-        within("requests without a reachable endpoint are given up", first, stage.timings.propagation),
-        failfast_is_timely(stage, first.replies),
-        status_is("the next are refused at once", evidence.replies("next"), 503),
-        made_by("by the proxy of the client", evidence.replies("next"), Maker.CLIENT_PROXY),
-        counter_grew("which counts that it failed fast", pages, failed("failfast")),
-        counter_grew("and what it refused", pages, failed("loadshed"), 5),
-        within("an endpoint that can be reached ends it", evidence.effect("recovered"), stage.timings.propagation),
+    first = evidence.effect("first")
+    return together(
+        lambda: (
+            within("requests without a reachable endpoint are given up", first, stage.timings.propagation),
+            failfast_is_timely(stage, first.replies),
+            status_is("the next are refused at once", evidence.replies("next"), 503),
+            made_by("by the proxy of the client", evidence.replies("next"), Maker.CLIENT_PROXY),
+            within("an endpoint that can be reached ends it", evidence.effect("recovered"), stage.timings.propagation),
+        ),
+        lambda: (
+            counter_grew("which counts that it failed fast", around(evidence), failed("failfast")),
+            counter_grew("and what it refused", around(evidence), failed("loadshed"), 5),
+        ),
     )
 
 
@@ -90,19 +93,22 @@ def _shed(stage: Stage) -> tuple[Step, ...]:
 
 
 def _shed_holds(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("burst"), between(evidence, "before", "after")
-    begun = {pod: page.total("process_start_time_seconds") for pod, page in pages[0].items()}
-    ends = {pod: page.total("process_start_time_seconds") for pod, page in pages[1].items()}
-    return (
-        status_is("a burst that nobody can take is refused", replies, 503, 504),
-        made_by("by the proxy of the client", replies, Maker.CLIENT_PROXY),
-        counter_grew("which sheds what it cannot hold", pages, failed("loadshed")),
-        check("and lives on", expected=_starts(begun), observed=_starts(ends)),
-        all_ok("other targets are answered at once", evidence.replies("afterwards")),
+    replies = evidence.replies("burst")
+    return together(
+        lambda: (
+            status_is("a burst that nobody can take is refused", replies, 503, 504),
+            made_by("by the proxy of the client", replies, Maker.CLIENT_PROXY),
+            all_ok("other targets are answered at once", evidence.replies("afterwards")),
+        ),
+        lambda: (
+            counter_grew("which sheds what it cannot hold", around(evidence), failed("loadshed")),
+            check("and lives on", expected=_starts(evidence, "before"), observed=_starts(evidence, "after")),
+        ),
     )
 
 
-def _starts(started: Mapping[str, float]) -> str:
+def _starts(evidence: Evidence, step: str) -> str:
+    started = {pod: page.total("process_start_time_seconds") for pod, page in evidence.pages(step).items()}
     return ", ".join(f"{pod} since {at:.0f}" for pod, at in sorted(started.items()))
 
 
@@ -117,22 +123,6 @@ def _zero(stage: Stage) -> tuple[Step, ...]:
         Pages("after", CLIENT),
         Applied("filled", (front(stage, EMPTY, EVERY),)),
         until(stage, "recovered", calling(stage, EMPTY, timeout=5), good, "an answer"),
-    )
-
-
-def _reachable(stage: Stage) -> tuple[Step, ...]:
-    return (
-        Applied("control-service", (front(stage, REACHABLE, EVERY),)),
-        known(stage, REACHABLE),
-        Calls("control", CLIENT, calling(stage, REACHABLE, times=10)),
-    )
-
-
-def _reachable_seen(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("control")
-    return (
-        all_ok("a Service with endpoints answers", replies),
-        took("at once", replies, timedelta(0), stage.timings.failfast),
     )
 
 
@@ -153,7 +143,6 @@ _HANGS = Cause(
     command="linkerd diagnostics proxy-metrics po/<client> | grep -e failfast -e queue_gate",
 )
 
-_CONTROL = Control("A Service with endpoints answers, and at once.", _reachable, _reachable_seen)
 _COUNTERS = (failed("failfast"), failed("loadshed"))
 
 PROBES: tuple[Probe, ...] = (
@@ -164,7 +153,7 @@ PROBES: tuple[Probe, ...] = (
         objects=lambda stage: (bare_service(stage, UNREACHABLE), unmeshed_endpoint(stage, UNREACHABLE)),
         steps=_failfast,
         proof=_failfast_holds,
-        control=_CONTROL,
+        control=CLOSED_IS_CLOSED,
         diagnosis=Scene(service=UNREACHABLE, server="su").steps,
         causes=(*COMMON, _HANGS, done_in_vain("failing fast", lambda _stage: _COUNTERS), DATAPATH),
         bound=timedelta(seconds=90),

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+from services.conformance.core.controls import WHO_ANSWERS
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
-from services.conformance.core.fronts import EVERY, V1, by, calling, front, known, named, until
+from services.conformance.core.fronts import V1, by, calling, front, named, until
 from services.conformance.core.known_causes.outbound import ladder
 from services.conformance.core.objects import (
     backend,
@@ -15,22 +16,20 @@ from services.conformance.core.objects import (
     rule,
 )
 from services.conformance.core.orders import Call, Target
-from services.conformance.core.outbound import routed
+from services.conformance.core.outbound import around, routed
 from services.conformance.core.probe import Control, Probe
 from services.conformance.core.proofs import (
     Maker,
     all_are,
-    all_ok,
-    answered_by,
-    between,
     counter_grew_by,
     header_present,
     made_by,
     status_is,
+    together,
     within,
 )
 from services.conformance.core.stage import Need, Port, Stage
-from services.conformance.core.steps import Applied, Calls, Pages, Step
+from services.conformance.core.steps import Calls, Pages, Step
 from services.conformance.core.targets import CLIENT, at_service
 from steward.conformance.results import AssertionResult, Tier
 from steward.jsonvalue import JsonObject
@@ -71,14 +70,23 @@ class _Matching:
     def proof(self, stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
         hits = [reply for at in range(len(self._hits)) for reply in evidence.replies(f"match-{at}")]
         misses = [reply for at in range(len(self._misses)) for reply in evidence.replies(f"other-{at}")]
-        pages, matched, others = between(evidence, "before", "after"), by(stage, "v2"), by(stage, "v1")
+        matched, others = by(stage, "v2"), by(stage, "v1")
         named(stage, "v2")
         route = routed(stage, self.name, self.name)
-        return (
-            within("the route shows on traffic", evidence.effect("effect"), stage.timings.propagation),
-            all_are("what matches goes to v2", hits, "200 from v2", matched),
-            all_are("what does not goes to v1", misses, "200 from v1", others),
-            counter_grew_by("the proxy counts them all for the route", pages, route, len(hits) + len(misses)),
+        return together(
+            lambda: (
+                within("the route shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+                all_are("what matches goes to v2", hits, "200 from v2", matched),
+                all_are("what does not goes to v1", misses, "200 from v1", others),
+            ),
+            lambda: (
+                counter_grew_by(
+                    "the proxy counts them all for the route",
+                    around(evidence),
+                    route,
+                    len(hits) + len(misses),
+                ),
+            ),
         )
 
     def probe(self, id: str, claim: str, control: Control | None = None) -> Probe:
@@ -137,23 +145,6 @@ _QUERIES = _Matching(
 )
 
 
-def _no_route(stage: Stage) -> tuple[Step, ...]:
-    return (
-        Applied("control-service", (front(stage, "p-route-none", EVERY),)),
-        known(stage, "p-route-none"),
-        Calls("control", CLIENT, calling(stage, "p-route-none", "/exact", times=40)),
-    )
-
-
-CONTROL = Control(
-    "Without a route a Service's own pods answer, all of them, whatever is asked.",
-    _no_route,
-    lambda stage, evidence: (
-        all_ok("every request is answered", evidence.replies("control")),
-        answered_by("by all pods of the Service", evidence.replies("control"), named(stage)),
-    ),
-)
-
 NO_MATCH = "p-no-match"
 
 
@@ -182,7 +173,7 @@ def _no_match_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, 
 
 
 PROBES: tuple[Probe, ...] = (
-    _PATHS.probe("route.path", "An HTTPRoute matches paths: exact, by prefix, by regular expression.", CONTROL),
+    _PATHS.probe("route.path", "An HTTPRoute matches paths: exact, by prefix, by regular expression.", WHO_ANSWERS),
     _METHODS.probe("route.method", "An HTTPRoute matches methods."),
     _HEADERS.probe("route.header", "An HTTPRoute matches headers, exactly and by regular expression."),
     _QUERIES.probe("route.query", "An HTTPRoute matches query parameters."),

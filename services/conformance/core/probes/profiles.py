@@ -7,33 +7,32 @@ Whoever waits for a profile therefore has to call seldom, or it waits for ever.
 from dataclasses import replace
 from datetime import timedelta
 
+from services.conformance.core.controls import FAILURES_SEEN
 from services.conformance.core.diagnosis import PROFILE as WHY_PROFILE
 from services.conformance.core.diagnosis import PROFILES as WHY_PROFILES
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence, NotTold
-from services.conformance.core.fronts import EVERY, V1, V2, by, calling, failing_until, front, known, named, until
+from services.conformance.core.fronts import V1, V2, by, calling, failing_until, front, named, until
 from services.conformance.core.known_causes import COMMON
 from services.conformance.core.known_causes.outbound import done_in_vain, mentions, not_done
 from services.conformance.core.known_causes.reading import cautious, objects_of
 from services.conformance.core.objects import backend, http_route, name_of, parent, rule, service_profile
 from services.conformance.core.orders import Reply
-from services.conformance.core.outbound import profiled, routed
-from services.conformance.core.probe import Cause, Control, Probe
+from services.conformance.core.outbound import around, profiled, routed
+from services.conformance.core.probe import Cause, Probe
 from services.conformance.core.proofs import (
     Maker,
     Series,
     all_are,
     all_ok,
     answered_by,
-    between,
     counter_grew_by,
     counter_stood_still,
-    good,
     header_present,
     made_by,
-    none_are,
     seen_by_server,
     status_is,
+    together,
     took,
     within,
 )
@@ -97,19 +96,22 @@ def _routes(stage: Stage) -> tuple[Step, ...]:
 
 
 def _routes_hold(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    pages = between(evidence, "before", "after")
     one = profiled(stage, ROUTES, "route_request_total", route="GET one")
     actual = profiled(stage, ROUTES, "route_actual_request_total", route="GET one")
     failed = profiled(stage, ROUTES, "route_response_total", route="GET teapot", classification="failure")
     every = profiled(stage, ROUTES, "route_request_total")
-    return (
-        _shown(stage, evidence),
-        all_ok("requests of a route are answered", evidence.replies("one")),
-        status_is("and those with an answer that counts as failed", evidence.replies("teapot"), 418),
-        counter_grew_by("the route counts its requests", pages, one, CALLS),
-        counter_grew_by("and its attempts", pages, actual, CALLS),
-        counter_grew_by("a response class makes a 418 a failure", pages, failed, CALLS),
-        counter_grew_by("what no route matches is counted too", pages, every, 3 * CALLS),
+    return together(
+        lambda: (
+            _shown(stage, evidence),
+            all_ok("requests of a route are answered", evidence.replies("one")),
+            status_is("and those with an answer that counts as failed", evidence.replies("teapot"), 418),
+        ),
+        lambda: (
+            counter_grew_by("the route counts its requests", around(evidence), one, CALLS),
+            counter_grew_by("and its attempts", around(evidence), actual, CALLS),
+            counter_grew_by("a response class makes a 418 a failure", around(evidence), failed, CALLS),
+            counter_grew_by("what no route matches is counted too", around(evidence), every, 3 * CALLS),
+        ),
     )
 
 
@@ -129,18 +131,22 @@ def _retries(stage: Stage) -> tuple[Step, ...]:
 
 
 def _retries_hold(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    pages, again = between(evidence, "before", "after"), evidence.replies("again")
+    again = evidence.replies("again")
 
     def attempts(route: str) -> Series:
         return profiled(stage, RETRIES, "route_actual_request_total", route=route)
 
-    return (
-        _shown(stage, evidence),
-        all_ok("a retryable route hides one failure", again),
-        all_are("the server saw two attempts", again, "attempt 2", lambda reply: _attempt(reply) == 2),
-        status_is("another route does not", evidence.replies("once"), 503),
-        counter_grew_by("attempts are counted", pages, attempts("GET again"), 2 * CALLS),
-        counter_grew_by("and none that was not made", pages, attempts("GET once"), CALLS),
+    return together(
+        lambda: (
+            _shown(stage, evidence),
+            all_ok("a retryable route hides one failure", again),
+            all_are("the server saw two attempts", again, "attempt 2", lambda reply: _attempt(reply) == 2),
+            status_is("another route does not", evidence.replies("once"), 503),
+        ),
+        lambda: (
+            counter_grew_by("attempts are counted", around(evidence), attempts("GET again"), 2 * CALLS),
+            counter_grew_by("and none that was not made", around(evidence), attempts("GET once"), CALLS),
+        ),
     )
 
 
@@ -196,31 +202,23 @@ def _precedence(stage: Stage) -> tuple[Step, ...]:
 
 
 def _precedence_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("both"), between(evidence, "before", "after")
-    return (
-        within("the route is in force at first", evidence.effect("route"), stage.timings.propagation),
-        _shown(stage, evidence),
-        all_ok("every request is answered", replies),
-        answered_by("by the Service's own pods, not by the backend of the route", replies, named(stage, "v1")),
-        counter_grew_by("counted for the profile", pages, profiled(stage, PRECEDENCE, "route_request_total"), 40),
-        counter_stood_still("and not for the route", pages, routed(stage, PRECEDENCE, PRECEDENCE)),
-    )
-
-
-def _no_profile(stage: Stage) -> tuple[Step, ...]:
-    return (
-        Applied("control-service", (front(stage, NONE, EVERY),)),
-        known(stage, NONE),
-        Calls("control", CLIENT, calling(stage, NONE, failing_until(1, "/again"), times=CALLS)),
-    )
-
-
-def _no_profile_seen(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("control")
-    return (
-        status_is("without a profile nothing is retried", replies, 503),
-        none_are("and no request is marked by one", replies, f"with {CANONICAL}", _profiled),
-        none_are("nor hidden", replies, "good", good),
+    replies = evidence.replies("both")
+    return together(
+        lambda: (
+            within("the route is in force at first", evidence.effect("route"), stage.timings.propagation),
+            _shown(stage, evidence),
+            all_ok("every request is answered", replies),
+            answered_by("by the Service's own pods, not by the backend of the route", replies, named(stage, "v1")),
+        ),
+        lambda: (
+            counter_grew_by(
+                "counted for the profile",
+                around(evidence),
+                profiled(stage, PRECEDENCE, "route_request_total"),
+                40,
+            ),
+            counter_stood_still("and not for the route", around(evidence), routed(stage, PRECEDENCE, PRECEDENCE)),
+        ),
     )
 
 
@@ -279,7 +277,7 @@ PROBES: tuple[Probe, ...] = (
         objects=_routes_objects,
         steps=_routes,
         proof=_routes_hold,
-        control=Control("Without a ServiceProfile nothing is retried or marked.", _no_profile, _no_profile_seen),
+        control=FAILURES_SEEN,
         diagnosis=Scene(service=ROUTES).steps,
         causes=_causes(ROUTES),
         needs=(Need.SERVICE_PROFILE,),

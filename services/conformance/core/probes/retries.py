@@ -2,27 +2,28 @@
 
 from datetime import timedelta
 
+from services.conformance.core.controls import FAILURES_SEEN
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence, NotTold
 from services.conformance.core.fronts import V2, calling, failing_until, front, known, until
 from services.conformance.core.known_causes.outbound import ladder, mentions
 from services.conformance.core.objects import annotated, backend, grpc_route, parent, rule, service_port
 from services.conformance.core.orders import EACH_CALL, Call, Headers, Protocol, Reply
-from services.conformance.core.outbound import retries
-from services.conformance.core.probe import Control, Probe
+from services.conformance.core.outbound import around, retries
+from services.conformance.core.probe import Probe
 from services.conformance.core.proofs import (
     all_are,
     all_ok,
-    between,
     counter_grew_by,
     good,
     grpc_is,
     status_is,
+    together,
     took,
     within,
 )
 from services.conformance.core.stage import Need, Port, Stage
-from services.conformance.core.steps import Applied, Calls, OutboundPolicy, Pages, Step
+from services.conformance.core.steps import Calls, OutboundPolicy, Pages, Step
 from services.conformance.core.targets import CLIENT, at_service, number
 from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Tier
@@ -64,14 +65,23 @@ def _http(stage: Stage) -> tuple[Step, ...]:
 
 
 def _http_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("retried") + evidence.replies("posted"), between(evidence, "before", "after")
+    replies = evidence.replies("retried") + evidence.replies("posted")
     made = len(replies)
-    return (
-        within("the annotation shows on traffic", evidence.effect("effect"), stage.timings.propagation),
-        all_ok("no client sees the failure, not even with a body", replies),
-        all_are("the server saw two attempts of each", replies, "attempt 2", lambda reply: attempt(reply) == 2),
-        counter_grew_by("the proxy counts the retries", pages, retries(stage, HTTP, "requests"), made),
-        counter_grew_by("and their successes", pages, retries(stage, HTTP, "successes"), made),
+    return together(
+        lambda: (
+            within("the annotation shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+            all_ok("no client sees the failure, not even with a body", replies),
+            all_are("the server saw two attempts of each", replies, "attempt 2", lambda reply: attempt(reply) == 2),
+        ),
+        lambda: (
+            counter_grew_by(
+                "the proxy counts the retries",
+                around(evidence),
+                retries(stage, HTTP, "requests"),
+                made,
+            ),
+            counter_grew_by("and their successes", around(evidence), retries(stage, HTTP, "successes"), made),
+        ),
     )
 
 
@@ -85,12 +95,21 @@ def _limit(stage: Stage) -> tuple[Step, ...]:
 
 
 def _limit_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("exhausted"), between(evidence, "before", "after")
-    return (
-        within("the annotation shows on traffic", evidence.effect("effect"), stage.timings.propagation),
-        status_is("what goes on failing fails", replies, 503),
-        all_are("after two attempts", replies, "attempt 2", lambda reply: attempt(reply) == 2),
-        counter_grew_by("the limit is counted", pages, retries(stage, LIMIT, "limit_exceeded"), len(replies)),
+    replies = evidence.replies("exhausted")
+    return together(
+        lambda: (
+            within("the annotation shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+            status_is("what goes on failing fails", replies, 503),
+            all_are("after two attempts", replies, "attempt 2", lambda reply: attempt(reply) == 2),
+        ),
+        lambda: (
+            counter_grew_by(
+                "the limit is counted",
+                around(evidence),
+                retries(stage, LIMIT, "limit_exceeded"),
+                len(replies),
+            ),
+        ),
     )
 
 
@@ -116,13 +135,15 @@ def _grpc(stage: Stage) -> tuple[Step, ...]:
 
 
 def _grpc_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("retried"), between(evidence, "before", "after")
+    replies = evidence.replies("retried")
     successes = retries(stage, GRPC, "successes", protocol="grpc")
-    return (
-        within("the annotation shows on traffic", evidence.effect("effect"), stage.timings.propagation),
-        grpc_is("no client sees the failure", replies, 0),
-        all_are("the server saw two attempts of each", replies, "attempt 2", lambda reply: attempt(reply) == 2),
-        counter_grew_by("the proxy counts the successes", pages, successes, len(replies)),
+    return together(
+        lambda: (
+            within("the annotation shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+            grpc_is("no client sees the failure", replies, 0),
+            all_are("the server saw two attempts of each", replies, "attempt 2", lambda reply: attempt(reply) == 2),
+        ),
+        lambda: (counter_grew_by("the proxy counts the successes", around(evidence), successes, len(replies)),),
     )
 
 
@@ -146,13 +167,22 @@ def _slow(stage: Stage) -> tuple[Step, ...]:
 
 
 def _slow_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("slow"), between(evidence, "before", "after")
+    replies = evidence.replies("slow")
     took_at_least = PATIENCE * 2 + DELAY
-    return (
-        within("the annotation shows on traffic", evidence.effect("effect"), stage.timings.propagation),
-        all_ok("the last attempt is waited for", replies),
-        took("two attempts given up, the third answered", replies, took_at_least * 0.95, took_at_least * 1.5),
-        counter_grew_by("two retries each are counted", pages, retries(stage, SLOW, "requests"), 2 * len(replies)),
+    return together(
+        lambda: (
+            within("the annotation shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+            all_ok("the last attempt is waited for", replies),
+            took("two attempts given up, the third answered", replies, took_at_least * 0.95, took_at_least * 1.5),
+        ),
+        lambda: (
+            counter_grew_by(
+                "two retries each are counted",
+                around(evidence),
+                retries(stage, SLOW, "requests"),
+                2 * len(replies),
+            ),
+        ),
     )
 
 
@@ -187,22 +217,6 @@ def _headers_hold(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, .
     )
 
 
-def _none(stage: Stage) -> tuple[Step, ...]:
-    return (
-        Applied("control-service", (front(stage, NONE, V2),)),
-        known(stage, NONE),
-        Calls("control", CLIENT, calling(stage, NONE, failing_until(1), times=5)),
-    )
-
-
-def _none_seen(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("control")
-    return (
-        status_is("without the annotation a failure is seen", replies, 503),
-        all_are("after one attempt", replies, "attempt 1", lambda reply: attempt(reply) == 1),
-    )
-
-
 PROBES: tuple[Probe, ...] = (
     Probe(
         id="retry.http",
@@ -211,7 +225,7 @@ PROBES: tuple[Probe, ...] = (
         objects=lambda stage: (front(stage, HTTP, V2, annotations=ON_5XX),),
         steps=_http,
         proof=_http_holds,
-        control=Control("Without the annotation nothing is retried.", _none, _none_seen),
+        control=FAILURES_SEEN,
         diagnosis=Scene(service=HTTP).steps,
         causes=ladder("the retries", "retry", lambda stage: (retries(stage, HTTP, "requests"),)),
         since="2.16",

@@ -2,25 +2,26 @@
 
 from datetime import timedelta
 
+from services.conformance.core.controls import FAILURES_SEEN
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
-from services.conformance.core.fronts import V1, by, calling, failing_until, front, known, named, until
+from services.conformance.core.fronts import V1, by, calling, front, named, until
 from services.conformance.core.known_causes import COMMON, DATAPATH
 from services.conformance.core.known_causes.outbound import ladder
 from services.conformance.core.objects import backend, http_route, manifest, parent, rule, service_port
 from services.conformance.core.orders import Reply
-from services.conformance.core.outbound import attempts, routed, sent
-from services.conformance.core.probe import Control, Probe, check
+from services.conformance.core.outbound import around, attempts, routed, sent
+from services.conformance.core.probe import Probe, check
 from services.conformance.core.proofs import (
     Maker,
     all_ok,
-    between,
     counter_grew_by,
     from_pods,
     good,
     maker,
     none_are,
     share,
+    together,
     within,
 )
 from services.conformance.core.stage import Need, Port, Stage
@@ -57,14 +58,28 @@ def _weights(stage: Stage) -> tuple[Step, ...]:
 
 
 def _weights_hold(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages, of_v2 = evidence.replies("sample"), between(evidence, "before", "after"), named(stage, "v2")
+    replies, of_v2 = evidence.replies("sample"), named(stage, "v2")
     answered = sum(1 for reply in replies if from_pods(*of_v2)(reply))
-    return (
-        within("the route shows on traffic", evidence.effect("effect"), stage.timings.propagation),
-        all_ok("every request of the sample is answered", replies),
-        share("v2 gets its share of 20 %", replies, 0.20, 0.10, from_pods(*of_v2)),
-        counter_grew_by("the proxy sent v2 as many", pages, sent(stage, WEIGHTS, "v2", route=WEIGHTS), answered),
-        counter_grew_by("and v1 the others", pages, sent(stage, WEIGHTS, "v1", route=WEIGHTS), len(replies) - answered),
+    return together(
+        lambda: (
+            within("the route shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+            all_ok("every request of the sample is answered", replies),
+            share("v2 gets its share of 20 %", replies, 0.20, 0.10, from_pods(*of_v2)),
+        ),
+        lambda: (
+            counter_grew_by(
+                "the proxy sent v2 as many",
+                around(evidence),
+                sent(stage, WEIGHTS, "v2", route=WEIGHTS),
+                answered,
+            ),
+            counter_grew_by(
+                "and v1 the others",
+                around(evidence),
+                sent(stage, WEIGHTS, "v1", route=WEIGHTS),
+                len(replies) - answered,
+            ),
+        ),
     )
 
 
@@ -78,12 +93,21 @@ def _zero(stage: Stage) -> tuple[Step, ...]:
 
 
 def _zero_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("sample"), between(evidence, "before", "after")
-    return (
-        within("the route shows on traffic", evidence.effect("effect"), stage.timings.propagation),
-        all_ok("every request is answered", replies),
-        none_are("the backend of weight 0 gets nothing", replies, "v1", from_pods(*named(stage, "v1"))),
-        counter_grew_by("nor does the proxy count any for it", pages, sent(stage, ZERO, "v1", route=ZERO), 0),
+    replies = evidence.replies("sample")
+    return together(
+        lambda: (
+            within("the route shows on traffic", evidence.effect("effect"), stage.timings.propagation),
+            all_ok("every request is answered", replies),
+            none_are("the backend of weight 0 gets nothing", replies, "v1", from_pods(*named(stage, "v1"))),
+        ),
+        lambda: (
+            counter_grew_by(
+                "nor does the proxy count any for it",
+                around(evidence),
+                sent(stage, ZERO, "v1", route=ZERO),
+                0,
+            ),
+        ),
     )
 
 
@@ -137,38 +161,30 @@ def _fault_objects(stage: Stage) -> tuple[JsonObject, ...]:
 
 
 def _fault_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies, pages = evidence.replies("sample"), between(evidence, "before", "after")
+    replies = evidence.replies("sample")
     failures = [reply for reply in replies if not good(reply)]
     by_server = [reply for reply in failures if maker(reply) is Maker.SERVER_PROXY]
-    return (
-        within("the injected fault shows", evidence.effect("effect"), stage.timings.propagation),
-        share("half of the requests fail", replies, 0.50, 0.12, lambda reply: not good(reply)),
-        check("502, made by the server's proxy", expected=len(failures), observed=_of_status(by_server, 502)),
-        counter_grew_by("the proxy counts the same", pages, attempts(stage, FAULT, status="502"), len(failures)),
-        within("the fault goes with its route", evidence.effect("recovered"), stage.timings.propagation),
-        all_ok("afterwards nothing fails", evidence.replies("afterwards")),
+    return together(
+        lambda: (
+            within("the injected fault shows", evidence.effect("effect"), stage.timings.propagation),
+            share("half of the requests fail", replies, 0.50, 0.12, lambda reply: not good(reply)),
+            check("502, made by the server's proxy", expected=len(failures), observed=_of_status(by_server, 502)),
+            within("the fault goes with its route", evidence.effect("recovered"), stage.timings.propagation),
+            all_ok("afterwards nothing fails", evidence.replies("afterwards")),
+        ),
+        lambda: (
+            counter_grew_by(
+                "the proxy counts the same",
+                around(evidence),
+                attempts(stage, FAULT, status="502"),
+                len(failures),
+            ),
+        ),
     )
 
 
 def _of_status(replies: list[Reply], status: int) -> int:
     return sum(1 for reply in replies if reply.status == status)
-
-
-def _no_fault(stage: Stage) -> tuple[Step, ...]:
-    return (
-        Applied("control-service", (front(stage, "p-fault-none", V1),)),
-        known(stage, "p-fault-none"),
-        Calls("control", CLIENT, calling(stage, "p-fault-none", times=20)),
-        Calls("control-failing", CLIENT, calling(stage, "p-fault-none", failing_until(1))),
-    )
-
-
-def _no_fault_seen(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    failing = evidence.replies("control-failing")
-    return (
-        all_ok("nothing fails where no fault was put", evidence.replies("control")),
-        none_are("and a failure of the application is seen as one", failing, "good", good),
-    )
 
 
 def _smi(stage: Stage) -> tuple[JsonObject, ...]:
@@ -239,7 +255,7 @@ PROBES: tuple[Probe, ...] = (
         objects=_fault_objects,
         steps=_fault,
         proof=_fault_holds,
-        control=Control("Without a fault nothing fails, and what fails is seen", _no_fault, _no_fault_seen),
+        control=FAILURES_SEEN,
         diagnosis=Scene(service=FAULT).steps,
         causes=ladder("the route", FAULT, lambda stage: (routed(stage, FAULT, FAULT),), route=FAULT),
         needs=(Need.GATEWAY_HTTP_ROUTE,),

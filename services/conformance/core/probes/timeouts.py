@@ -2,29 +2,30 @@
 
 from datetime import timedelta
 
+from services.conformance.core.controls import SLOWNESS_SEEN
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
-from services.conformance.core.fronts import V2, calling, front, known, until
+from services.conformance.core.fronts import V2, calling, front, until
 from services.conformance.core.known_causes.outbound import ladder
 from services.conformance.core.objects import backend, http_route, parent, rule
 from services.conformance.core.orders import Call, Reply
+from services.conformance.core.outbound import around
 from services.conformance.core.probe import Control, Probe, check
 from services.conformance.core.proofs import (
     Maker,
     Series,
     all_are,
     all_ok,
-    between,
-    good,
     growth,
     header_present,
     made_by,
     status_is,
+    together,
     took,
     within,
 )
 from services.conformance.core.stage import Need, Port, Stage
-from services.conformance.core.steps import Applied, Calls, Pages, Step
+from services.conformance.core.steps import Calls, Pages, Step
 from services.conformance.core.targets import CLIENT
 from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Tier
@@ -60,15 +61,26 @@ def _steps(stage: Stage, name: str) -> tuple[Step, ...]:
 
 
 def _holds(stage: Stage, evidence: Evidence, name: str, said: str, *errors: str) -> tuple[AssertionResult, ...]:
-    slow, pages = evidence.replies("slow"), between(evidence, "before", "after")
-    counted = sum(growth(pages, _by_error(stage, name, error)) for error in errors)
+    slow = evidence.replies("slow")
+
+    def counted() -> tuple[AssertionResult, ...]:
+        seen = sum(growth(around(evidence), _by_error(stage, name, error)) for error in errors)
+        return (check(f"and counts it as {' or '.join(errors)}", expected=len(slow), observed=round(seen)),)
+
+    def answers() -> tuple[AssertionResult, ...]:
+        return _given_up(stage, evidence, said)
+
+    return together(answers, counted)
+
+
+def _given_up(stage: Stage, evidence: Evidence, said: str) -> tuple[AssertionResult, ...]:
+    slow = evidence.replies("slow")
     return (
         within("the limit shows on traffic", evidence.effect("effect"), stage.timings.propagation),
         status_is("a slow answer is given up", slow, 504),
         made_by("by the proxy of the client", slow, Maker.CLIENT_PROXY),
         header_present("which says why", slow, "l5d-proxy-error", containing=said),
         took("at the limit", slow, LIMIT * 0.9, LIMIT + min(stage.timings.slack, LIMIT)),
-        check(f"and counts it as {' or '.join(errors)}", expected=len(slow), observed=round(counted)),
         all_ok("a quick answer arrives", evidence.replies("quick")),
     )
 
@@ -130,27 +142,8 @@ def _idle_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]
     )
 
 
-def _none(stage: Stage) -> tuple[Step, ...]:
-    return (
-        Applied("control-service", (front(stage, NONE, V2),)),
-        known(stage, NONE),
-        Calls("control", CLIENT, calling(stage, NONE, SLOW.on(), times=2)),
-    )
-
-
-def _none_seen(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("control")
-    longest = SLOW.delay * 2 + stage.timings.slack
-    return (
-        all_are("without a timeout a slow answer arrives", replies, "200", good),
-        took("after its delay", replies, SLOW.delay * 0.9, longest),
-    )
-
-
-_CONTROL = Control("Without a timeout a slow answer is waited for.", _none, _none_seen)
-
 PROBES: tuple[Probe, ...] = (
-    _annotated("request", "request timeout", ("REQUEST_TIMEOUT",), Tier.TRAFFIC, _CONTROL),
+    _annotated("request", "request timeout", ("REQUEST_TIMEOUT",), Tier.TRAFFIC, SLOWNESS_SEEN),
     _annotated("response", "timeout", ("RESPONSE_STREAM_TIMEOUT", "RESPONSE_HEADERS_TIMEOUT"), Tier.DEPTH),
     Probe(
         id="timeout.route",

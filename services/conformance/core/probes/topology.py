@@ -2,13 +2,15 @@
 
 from statistics import median
 
+from services.conformance.core.controls import WHO_ANSWERS
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence, Unseen
 from services.conformance.core.fronts import EVERY, calling, front, known
 from services.conformance.core.known_causes import COMMON, CP_STALE, DATAPATH, cautious
 from services.conformance.core.orders import Call, Reply, Target
-from services.conformance.core.probe import Cause, Control, Probe, check
-from services.conformance.core.proofs import all_ok, between, good, growth, series, tally, within
+from services.conformance.core.outbound import around
+from services.conformance.core.probe import Cause, Probe, check
+from services.conformance.core.proofs import all_ok, good, growth, series, tally, together, within
 from services.conformance.core.slices import bare_service, hinted
 from services.conformance.core.stage import Need, Place, Port, Stage
 from services.conformance.core.steps import Calls, Pages, Step
@@ -73,15 +75,15 @@ def _stays_near(stage: Stage, evidence: Evidence, kind: str) -> tuple[AssertionR
 
 
 def _hints_hold(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    pages = between(evidence, "before", "after")
-    near, far = (
-        sum(growth(pages, series(_COST, zone_locality=word)) for word in words)
-        for words in (("Local", "local"), ("Remote", "remote"))
-    )
-    return (
-        *_stays_near(stage, evidence, "zone"),
-        check("most bytes stay in the zone", expected="local > remote", observed=f"{near:g}, {far:g}", ok=far <= near),
-    )
+    def carried() -> tuple[AssertionResult, ...]:
+        near, far = (
+            sum(growth(around(evidence), series(_COST, zone_locality=word)) for word in words)
+            for words in (("Local", "local"), ("Remote", "remote"))
+        )
+        seen = f"{near:g} in the zone, {far:g} out of it"
+        return (check("most bytes stay in the zone", expected="in > out", observed=seen, ok=far <= near),)
+
+    return together(lambda: _stays_near(stage, evidence, "zone"), carried)
 
 
 def _local_objects(stage: Stage) -> tuple[JsonObject, ...]:
@@ -104,16 +106,6 @@ def _crossing(kind: str) -> Cause:
         remedy="See that every endpoint has hints, and that nodes have the label topology.kubernetes.io/zone.",
         command="kubectl get endpointslices -n <namespace> -o yaml | grep -A2 forZones",
     )
-
-
-def _everywhere(stage: Stage) -> tuple[Step, ...]:
-    return (Calls("control", CLIENT, calling(stage, "sm", times=SAMPLE)),)
-
-
-def _everywhere_seen(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    every = {place.pod for place in stage.pods("sm")}
-    replies = evidence.replies("control")
-    return (check("without hints all pods answer", expected=sorted(every), observed=sorted(_answered(replies))),)
 
 
 _PATHS = (
@@ -177,7 +169,7 @@ PROBES: tuple[Probe, ...] = (
         objects=_hinted_objects,
         steps=lambda stage: _sample(stage, HINTED),
         proof=_hints_hold,
-        control=Control("Without hints clients are told of all endpoints.", _everywhere, _everywhere_seen),
+        control=WHO_ANSWERS,
         diagnosis=Scene(service=HINTED).steps,
         causes=(*(each for each in COMMON if each is not CP_STALE), _crossing("zone"), DATAPATH),
         needs=(Need.TWO_ZONES,),

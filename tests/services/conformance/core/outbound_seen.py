@@ -10,7 +10,7 @@ from services.conformance.core.pages import Sample
 from services.conformance.core.probe import Probe
 from services.conformance.core.proofs import Series
 from steward.jsonvalue import Json, JsonObject
-from tests.services.conformance.core.seen import NOW, STAGE, answer, evidence, pages, sample
+from tests.services.conformance.core.seen import NOW, STAGE, answer, calls, evidence, pages, sample, silence
 
 Steps = dict[str, Found]
 V1 = ("v1-0", "v1-1")
@@ -25,6 +25,27 @@ def effect(*replies: Reply, met: bool = True, seconds: float = 0.3, things: tupl
 SHOWN = effect()
 NEVER = effect(answer(), met=False, seconds=30)
 APPLIED = Found(accepted=Accepted(NOW, ()))
+
+
+_FAILING: Steps = {
+    "failing": calls(answer(status=503), times=3),
+    "refusing": calls(answer(status=429), times=3),
+    "fine": calls(answer(), times=3),
+}
+FAILURES_SEEN = (_FAILING, _FAILING | {"failing": calls(answer(), times=3)})
+SLOWNESS_SEEN: tuple[Steps, Steps] = (
+    {"slow": calls(answer(seconds=0.61), times=2)},
+    {"slow": calls(answer(seconds=0.01), times=2)},
+)
+_OPEN = {"open": calls(answer(), times=3)}
+CLOSED_IS_CLOSED: tuple[Steps, Steps] = (
+    _OPEN | {"closed": calls(silence("Refused"), times=2)},
+    _OPEN | {"closed": calls(answer(), times=2)},
+)
+WHO_ANSWERS: tuple[Steps, Steps] = (
+    {f"pod-{at}": calls(answer(pod=pod)) for at, pod in enumerate((*V1, V2))},
+    {f"pod-{at}": calls(answer(pod=V2)) for at, pod in enumerate((*V1, V2))},
+)
 
 
 def spread(times: int, *pods: str) -> tuple[Reply, ...]:

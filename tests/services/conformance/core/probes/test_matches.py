@@ -8,6 +8,7 @@ from tests.services.conformance.core.outbound_seen import (
     SHOWN,
     V1,
     V2,
+    WHO_ANSWERS,
     Broken,
     Family,
     Steps,
@@ -87,12 +88,7 @@ FAMILY = Family(
         Broken("route.no-match", {"other": calls(*spread(10, *V1))}, "not found", "PROXY_STALE"),
         Broken("route.no-match", {"other": calls(refusal(404), times=10)}, "proxy of the client"),
     ),
-    controls={
-        "route.path": (
-            {"control": calls(*spread(40, *V1, V2))},
-            {"control": calls(*spread(40, V2))},
-        )
-    },
+    controls={"route.path": WHO_ANSWERS},
 )
 
 

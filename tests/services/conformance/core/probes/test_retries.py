@@ -6,6 +6,7 @@ from services.conformance.core.orders import Reply
 from services.conformance.core.outbound import retries
 from services.conformance.core.probes import retries as family
 from tests.services.conformance.core.outbound_seen import (
+    FAILURES_SEEN,
     NEVER,
     SHOWN,
     V2,
@@ -94,12 +95,7 @@ FAMILY = Family(
         Broken("retry.headers", {"timeout": calls(refusal(504, "timeout"), times=3)}, "nor for timeouts"),
         Broken("retry.headers", {"policy": told(policy={"rules": [{"allowL5dRequestHeaders": True}]})}, "get them"),
     ),
-    controls={
-        "retry.http": (
-            {"control": calls(_after(1, 503), times=5)},
-            {"control": calls(_after(2), times=5)},
-        )
-    },
+    controls={"retry.http": FAILURES_SEEN},
 )
 
 

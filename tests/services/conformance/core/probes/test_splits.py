@@ -3,6 +3,7 @@
 from services.conformance.core.outbound import attempts, routed, sent
 from services.conformance.core.probes import splits
 from tests.services.conformance.core.outbound_seen import (
+    FAILURES_SEEN,
     NEVER,
     SHOWN,
     V1,
@@ -69,12 +70,7 @@ FAMILY = Family(
         Broken("fault.inject", {"recovered": NEVER}, "goes with its route"),
         Broken("split.trafficsplit", {"sample": calls(*spread(100, *V1))}, "gets its half"),
     ),
-    controls={
-        "fault.inject": (
-            {"control": calls(answer(), times=20), "control-failing": calls(answer(status=503))},
-            {"control": calls(answer(), times=20), "control-failing": calls(answer())},
-        )
-    },
+    controls={"fault.inject": FAILURES_SEEN},
 )
 
 

@@ -6,6 +6,7 @@ from services.conformance.core.proofs import Series
 from tests.services.conformance.core.outbound_seen import (
     NEVER,
     SHOWN,
+    SLOWNESS_SEEN,
     Broken,
     Family,
     Steps,
@@ -68,12 +69,7 @@ FAMILY = Family(
         Broken("timeout.idle", {"steady": calls(silence("Closed"))}, "goes on is not"),
         Broken("timeout.idle", {"late": calls(_LATE)}, "slow to begin"),
     ),
-    controls={
-        "timeout.request": (
-            {"control": calls(answer(seconds=0.76), times=2)},
-            {"control": calls(_LATE, times=2)},
-        )
-    },
+    controls={"timeout.request": SLOWNESS_SEEN},
 )
 
 
