@@ -226,9 +226,11 @@ def service(*endpoints: Endpoint, rule: Rule | None = None, **more: object) -> O
     default = backend(*endpoints)
     meta = DEFAULT_ROUTE if rule is None else Meta("gateway.networking.k8s.io", "HTTPRoute", "split", "lab")
     routes = (Route(meta, (rule or Rule(ANYTHING, (default,)),)),)
-    target = OutboundTarget(SERVICE, "echo.lab.svc.cluster.local:8080", http_routes=routes, default=default)
     opaque = (Route(Meta("", "default", "opaq"), (Rule((), (default,)),)),)
-    return replace(target, opaque_routes=opaque, **more)  # type: ignore[arg-type]
+    target = OutboundTarget(
+        SERVICE, "echo.lab.svc.cluster.local:8080", http_routes=routes, opaque_routes=opaque, default=default
+    )
+    return replace(target, **more)  # type: ignore[arg-type]
 
 
 def backend(*endpoints: Endpoint, name: str = "echo", weight: int = 1) -> Backend:
