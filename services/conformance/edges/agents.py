@@ -97,9 +97,10 @@ class Agents:
         report = await agents.do(run, pod, Fetch(target=target), deadline=timedelta(seconds=10))
     """
 
-    def __init__(self, bus: AgentBus, clock: Clock) -> None:
+    def __init__(self, bus: AgentBus, clock: Clock, *, grace: timedelta = _GRACE) -> None:
         self._bus = bus
         self._clock = clock
+        self._grace = grace
         self._awaited: dict[str, _Awaited] = {}
         self._seen: dict[tuple[str, str], tuple[datetime, Presence]] = {}
         self._appeared = asyncio.Event()
@@ -117,7 +118,7 @@ class Agents:
             yield self
 
     async def do(self, run: str, pod: str, doing: Doing, *, deadline: timedelta, order: str = "") -> Report:
-        """Have an agent do something within `deadline`; raises AgentSilent.
+        """Have an agent do something within `deadline`; raises AgentSilent, a moment of grace after it.
 
         `order` is the id to use, where it must be known beforehand: for `stop`, or to look for the report later.
         """
@@ -125,7 +126,7 @@ class Agents:
         wanted = Order(id=order, agent=pod, deadline=self._clock.now() + deadline, doing=doing)
         awaited = self._awaited[order] = _Awaited(asyncio.get_running_loop().create_future())
         try:
-            async with within(self._clock, deadline + _GRACE):
+            async with within(self._clock, deadline + self._grace):
                 refused = await self._order(run, pod, wanted, min(deadline, _ANSWER))
                 return refused or await self._report(run, order, awaited)
         except NobodyListens:

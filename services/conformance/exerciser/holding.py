@@ -73,9 +73,14 @@ class Holding:
         return tuple(sorted(self._held))
 
     async def hold(self, hold: Hold) -> Held | Refused:
-        """Open a connection and keep using it; returns when it was used once. What cannot be opened is not held."""
-        if hold.name in self._held:
-            return Refused(reason="HeldAlready", message=f"a connection is held as {hold.name!r}: release it first")
+        """Open a connection and keep using it; returns when it was used once. What cannot be opened is not held.
+
+        Said again, it opens nothing and tells how the connection fares.
+        """
+        if (held := self._held.get(hold.name)) is not None:
+            if held.hold == hold:
+                return held.told()
+            return Refused(reason="HeldAlready", message=f"another connection is held as {hold.name!r}: release it")
         if len(self._held) >= self._most:
             return Refused(reason="TooManyHeld", message=f"{self._most} connections are held, which is the most")
         call = Call(

@@ -82,7 +82,8 @@ class Spool:
 
     def take(self, order: str) -> None:
         """Note that an order is about to be done, in case that we do not live to see its end."""
-        self._write(self._taken(order), b"")
+        # Not forced to the disk: it helps where the process ends, and where the machine does the asker gives up.
+        self._taken(order).touch()
 
     def interrupted(self) -> tuple[str, ...]:
         """Orders that were taken and have no report: we ended in the middle of them."""

@@ -1,7 +1,10 @@
 """Actors without a mesh: echo servers and agents in this process, each on a loopback address of its own."""
 
+import asyncio
 import os
-from collections.abc import AsyncIterator, Sequence
+import sys
+from asyncio.subprocess import DEVNULL, Process
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -23,6 +26,7 @@ from steward.service.settings import LogSettings
 RUN = "quick-1"
 CLUSTER = "test"
 AMPLE = timedelta(seconds=30)
+ROOT = Path(__file__).parents[3]
 _SERVED = count(1)
 
 
@@ -32,6 +36,13 @@ def loopback_address() -> str:
     return f"127.{64 + process % 128}.{(process // 128 + number // 250) % 256}.{1 + number % 250}"
 
 
+async def eventually(holds: Callable[[], bool]) -> None:
+    """Look until it is so: for what happens in another process, which tells nobody."""
+    async with asyncio.timeout(AMPLE.total_seconds()):
+        while not holds():
+            await SystemClock().sleep(timedelta(milliseconds=10))
+
+
 @dataclass(frozen=True, slots=True)
 class Played:
     """An actor's pod."""
@@ -39,6 +50,11 @@ class Played:
     pod: str
     address: str
     exerciser: Exerciser
+
+    @property
+    def spool(self) -> Path:
+        """Where its reports wait."""
+        return self.exerciser.settings.exerciser.spool
 
     def at(self, port: Port | int = Port.HTTP) -> Target:
         """One of its ports."""
@@ -82,9 +98,42 @@ class Cast:
         settings = self.settings(pod, address, **given)
         async with exercising(settings, clock=self._clock, resolve=resolve or nowhere) as exerciser:
             if Role.AGENT in settings.exerciser.roles:
-                missing = await self.agents.until_present(RUN, frozenset({pod}), within_time=AMPLE)
-                assert not missing
+                await self.until_present(pod)
             yield Played(pod, address, exerciser)
+
+    @asynccontextmanager
+    async def process(self, pod: str, address: str, **given: str) -> AsyncIterator[Process]:
+        """A pod as a process of its own, which is killed at the end where it still lives."""
+        own = {
+            "run": RUN,
+            "actor": pod.partition("-")[0],
+            "pod": pod,
+            "listen": address,
+            "source_address": address,
+            "ports": "loopback=0",
+            "spool": str(self._folder / pod),
+            "heartbeat": "0.2",
+            **given,
+        }
+        variables = {
+            "PATH": os.defpath,
+            "STEWARD_BUS__SERVERS": ",".join(self._bus.servers),
+            "STEWARD_BUS__CLUSTER": self._bus.cluster,
+            **{f"STEWARD_EXERCISER__{name.upper()}": value for name, value in own.items()},
+        }
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "services.conformance.exerciser", env=variables, cwd=ROOT, stderr=DEVNULL
+        )
+        try:
+            yield process
+        finally:
+            if process.returncode is None:
+                process.kill()
+            await process.wait()
+
+    async def until_present(self, pod: str) -> None:
+        """Wait for an agent."""
+        assert not await self.agents.until_present(RUN, frozenset({pod}), within_time=AMPLE)
 
     async def play(self, pod: str, *, resolve: Resolve | None = None, **given: object) -> Played:
         """A pod until the end of the test."""
