@@ -1,6 +1,7 @@
 """Load balancing: requests are spread, by how fast pods answer, and follow the endpoints as these come and go."""
 
 from collections import Counter
+from collections.abc import Callable
 from datetime import timedelta
 
 from services.conformance.core import diagnosis as why
@@ -11,6 +12,7 @@ from services.conformance.core.fronts import EVERY, V1, V2, by, calling, front, 
 from services.conformance.core.known_causes import COMMON, DATAPATH, SP_SHADOWS, cautious
 from services.conformance.core.known_causes.breaking import BREAKER_AMPLIFIES
 from services.conformance.core.known_causes.reading import growth_of
+from services.conformance.core.objects import INJECT, echo
 from services.conformance.core.orders import Replies, Reply, Report
 from services.conformance.core.outbound import READY, around, endpoints, opaque, routed
 from services.conformance.core.probe import Cause, Probe, check
@@ -25,13 +27,16 @@ from services.conformance.core.proofs import (
     within,
 )
 from services.conformance.core.stage import Stage
-from services.conformance.core.steps import Applied, Calls, During, Pages, Step, Wait
+from services.conformance.core.steps import Applied, Calls, During, Pages, Ready, Step, Wait
 from services.conformance.core.targets import CLIENT, paced
 from services.conformance.core.wishes import Wishes
-from steward.conformance.results import AssertionResult, Tier
+from steward.conformance.results import AssertionResult, Safety, Tier
 from steward.events.conformance import Rung
+from steward.jsonvalue import JsonObject, table
 
 SPREAD, EWMA, ADDED, REMOVED, STALE = "p-spread", "p-ewma", "p-added", "p-removed", "p-stale"
+FLOOD, PLAIN, FIRST = "p-flood", "p-flood-plain", "p-flood-first"
+UNMESHED_PODS = 4
 SAMPLE = 90
 """Enough that each of three pods is asked: missing one by chance happens once in 10^15."""
 SLOW = timedelta(milliseconds=200)
@@ -205,6 +210,57 @@ def _stale_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...
     )
 
 
+def _flood_objects(stage: Stage) -> tuple[JsonObject, ...]:
+    plain = echo(stage, PLAIN, {INJECT: "disabled"}, replicas=UNMESHED_PODS)
+    return front(stage, FLOOD, {"probe-flood": "true"}), _in_flood(plain)
+
+
+def _in_flood(workload: JsonObject) -> JsonObject:
+    """The same Deployment, whose pods the Service selects."""
+    spec = table(workload, "spec")
+    template = table(spec, "template")
+    metadata = table(template, "metadata")
+    labels = table(metadata, "labels") | {"probe-flood": "true"}
+    return workload | {"spec": spec | {"template": template | {"metadata": metadata | {"labels": labels}}}}
+
+
+def _flood(stage: Stage) -> tuple[Step, ...]:
+    return (
+        Ready("plain", PLAIN, stage.meshed, UNMESHED_PODS),
+        known(stage, FLOOD),
+        Applied("joining", (_in_flood(echo(stage, FIRST)),)),
+        Ready("meshed", FIRST, stage.meshed, 1),
+        until(
+            stage, "effect", calling(stage, FLOOD), _of_workload(FIRST), "an answer of the meshed pod", consecutive=1
+        ),
+        Pages("before", CLIENT),
+        Calls("flood", CLIENT, calling(stage, FLOOD, times=240).model_copy(update={"concurrency": 6})),
+        Pages("after", CLIENT),
+    )
+
+
+def _of_workload(name: str) -> Callable[[Reply], bool]:
+    return lambda reply: reply.echo is not None and reply.echo.pod.startswith(f"{name}-")
+
+
+def _flood_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies = evidence.replies("flood")
+    drawn = sum(1 for reply in replies if _of_workload(FIRST)(reply)) / max(len(replies), 1)
+    fair = 1 / (UNMESHED_PODS + 1)
+    return (
+        within(
+            "the first meshed pod of the Service gets requests", evidence.effect("effect"), stage.timings.propagation
+        ),
+        all_ok("every request is answered", replies),
+        check(
+            "and no more than thrice its share",
+            expected=f"at most {3 * fair:.0%}",
+            observed=f"{drawn:.1%}",
+            ok=drawn <= 3 * fair,
+        ),
+    )
+
+
 PROBES: tuple[Probe, ...] = (
     Probe(
         id="lb.spread",
@@ -259,5 +315,18 @@ PROBES: tuple[Probe, ...] = (
         diagnosis=Scene(service=STALE).steps,
         causes=_causes(STALE),
         bound=BOUND,
+    ),
+    Probe(
+        id="lb.first-pod-flood",
+        claim="The first meshed pod of a Service whose other pods are not meshed does not draw all requests to itself.",
+        tier=Tier.DISRUPTIVE,
+        safety=Safety.DISRUPTIVE,
+        objects=_flood_objects,
+        steps=_flood,
+        proof=_flood_holds,
+        diagnosis=Scene(service=FLOOD).steps,
+        causes=_causes(FLOOD),
+        extra_pods=UNMESHED_PODS + 1,
+        bound=timedelta(seconds=180),
     ),
 )

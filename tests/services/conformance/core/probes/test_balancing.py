@@ -48,6 +48,11 @@ _LYING = {
     why.DESTINATIONS: told(one=told_of("10.0.0.5")),
 }
 
+
+def _flood(of_first: int) -> Found:
+    return calls(*spread(of_first, "p-flood-first-0"), *spread(240 - of_first, "p-flood-plain-0", "p-flood-plain-1"))
+
+
 FAMILY = Family(
     probes=balancing.PROBES,
     healthy={
@@ -75,8 +80,11 @@ FAMILY = Family(
             "after": _ready("p-removed", 1),
         },
         "lb.staleness": {"known": SHOWN, "replaced": APPLIED, "resumed": calls(*spread(10, V2))},
+        "lb.first-pod-flood": {"known": SHOWN, "effect": SHOWN, "flood": _flood(48)},
     },
     broken=(
+        Broken("lb.first-pod-flood", {"flood": _flood(200)}, "thrice its share"),
+        Broken("lb.first-pod-flood", {"effect": NEVER}, "gets requests"),
         Broken("lb.spread", {"sample": calls(*spread(90, V2))}, "all its pods answer", "NOT_BALANCED"),
         Broken("lb.spread", {"sample": calls(*spread(90, V2)), **_OPAQUE}, "all its pods", "APPPROTO_OPAQUE"),
         Broken("lb.spread", {"after": _ready("p-spread", 1, 90), **_LYING}, "counts as ready", "CP_STALE"),
