@@ -15,7 +15,7 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from steward.jsonvalue import JsonObject, table, text
-from steward.kube.resources import NODES, SERVICES
+from steward.kube.resources import NODES, SERVICES, Resource
 from steward.testing.dataplane.addresses import Addresses
 from steward.testing.dataplane.config import Timings
 from steward.testing.dataplane.containers import Images, Run
@@ -64,6 +64,7 @@ class SimulatedDataPlane:
         around = Surroundings(self.control, self.network, self.faults, clock, self.timings)
         self.kubelet = Kubelet(mesh.pod_control, Images(images or {}, self.control), self.addresses, around)
         self._validator = Validator(world, self.faults, lambda: self.control.runs("destination"))
+        self._validated: set[Resource] = set()
         self._joining: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "SimulatedDataPlane":
@@ -79,6 +80,7 @@ class SimulatedDataPlane:
                 self.mesh.cluster.patch(NODES, text(node, "metadata", "name"), patch)
         self.mesh.apply(gateway_api(experimental=True), manager="kubectl")
         self.mesh.injector.overlooks = self._overlooks
+        self.control.listeners.append(self._look_at_kinds)
         self.control.start()
         self.kubelet.start()
         self._joining = asyncio.create_task(self._follow(), name="simulated network")
@@ -94,13 +96,6 @@ class SimulatedDataPlane:
             await self.network.stop()
             await self.control.stop()
             self.addresses.close()
-
-    def validate(self) -> None:
-        """Let the webhooks judge objects of every kind of Linkerd's that is served now."""
-        for resource in validated([kind.resource for kind in self.mesh.cluster.kinds]):
-            self.mesh.kubernetes.admit(
-                resource, self._validator.admit, name="linkerd-policy-validator.linkerd.io", operations=_OPERATIONS
-            )
 
     def proxy(self, pod: str, namespace: str = "") -> PodProxy:
         """The proxy of a running pod, by the pod's name or the start of it."""
@@ -130,6 +125,14 @@ class SimulatedDataPlane:
         while True:
             await self.control.next_refresh()
             await self.network.reconcile()
+
+    def _look_at_kinds(self) -> None:
+        """Let the webhooks judge whatever kind of Linkerd's is served from now on."""
+        for resource in validated([kind.resource for kind in self.mesh.cluster.kinds]):
+            if resource not in self._validated:
+                self._validated.add(resource)
+                hook = "linkerd-policy-validator.linkerd.io"
+                self.mesh.kubernetes.admit(resource, self._validator.admit, name=hook, operations=_OPERATIONS)
 
     def _overlooks(self, pod: JsonObject, namespace: str) -> bool:
         metadata = table(pod, "metadata")

@@ -24,6 +24,7 @@ from steward.testing.linkerd.simulation.pods import Pods
 _ATTENTION = timedelta(milliseconds=20)
 _GLANCE = timedelta(milliseconds=2)
 _HOPELESS = 10
+_FAREWELL = 5
 
 
 @dataclass(slots=True)
@@ -142,7 +143,8 @@ class Kubelet:
             await self._unless_ended(running, self._around.clock.sleep(slow))
             await self._watched(running, pod, done)
             # As with a preStop hook: whoever still has the endpoint has a moment to hear that it is gone.
-            await self._around.clock.sleep(self._around.timings.propagation * 2)
+            await self._around.control.settled()
+            await self._around.clock.sleep(self._around.timings.propagation * _FAREWELL)
 
     async def _watched(self, running: Running, pod: JsonObject, done: object) -> None:
         """Say whether it is ready until it ends."""

@@ -5,7 +5,7 @@ that pod's proxy, as iptables would have it; one of a proxy, or of a pod without
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from ipaddress import ip_address, ip_network
@@ -226,9 +226,7 @@ class Network:
             numbers = [whole(one, "port") for one in declared] + [whole(one, "targetPort") for one in declared]
             found.add(namespace_of(service), numbers)
         for pod in self.world.all(PODS):
-            containers = [*rows(pod, "spec", "containers"), *rows(pod, "spec", "initContainers")]
-            numbers = [whole(port, "containerPort") for one in containers for port in rows(one, "ports")]
-            found.add(namespace_of(pod), numbers)
+            found.add(namespace_of(pod), _ports_of(pod))
         for server in self.world.all(SERVERS):
             found.add(namespace_of(server), [whole(server, "spec", "port")])
         return found
@@ -250,6 +248,16 @@ class PortsByNamespace:
         if namespace == NAMESPACE:
             return own
         return own | self._everywhere
+
+
+def _ports_of(pod: JsonObject) -> Iterator[int]:
+    """The ports that its containers declare, or want to be probed on."""
+    for container in (*rows(pod, "spec", "containers"), *rows(pod, "spec", "initContainers")):
+        for port in rows(container, "ports"):
+            yield whole(port, "containerPort")
+        for probe in ("livenessProbe", "readinessProbe", "startupProbe"):
+            for way in ("httpGet", "tcpSocket", "grpc"):
+                yield whole(container, probe, way, "port")
 
 
 def backends(world: World, service: JsonObject, port: int) -> list[tuple[str, int]]:
