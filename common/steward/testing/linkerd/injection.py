@@ -95,7 +95,7 @@ class Injection:
 
 def inject(pod: JsonObject, *, namespace: JsonObject, injector: Injector, owner: Owner | None = None) -> Injection:
     """The pod as the injector would let it into `namespace`; the given one is left as it is."""
-    reason = _reason_to_skip(pod, namespace)
+    reason = _reason_to_skip(pod, namespace, injector)
     if reason:
         return Injection(pod, reason)
     injected = deepcopy(pod)
@@ -108,7 +108,7 @@ def inject(pod: JsonObject, *, namespace: JsonObject, injector: Injector, owner:
     return Injection(injected)
 
 
-def _reason_to_skip(pod: JsonObject, namespace: JsonObject) -> str:
+def _reason_to_skip(pod: JsonObject, namespace: JsonObject, injector: Injector) -> str:
     reasons = []
     if flag(pod, "spec", "hostNetwork"):
         reasons.append("hostNetwork is enabled")
@@ -124,20 +124,14 @@ def _reason_to_skip(pod: JsonObject, namespace: JsonObject) -> str:
             if wish is None
             else f'the {where} has the annotation "{INJECT}:{wish}"'
         )
-    if dig(pod, "spec", "automountServiceAccountToken") is False and not _projects_a_token(pod):
+    # The proxy brings a projected token of its own, unless the control plane is told to go without.
+    projects = flag(injector.values.values, "identity", "serviceAccountTokenProjection", default=True)
+    if dig(pod, "spec", "automountServiceAccountToken") is False and not projects:
         reasons.append(
-            'automountServiceAccountToken set to "false", with Values.identity.serviceAccountTokenProjection'
+            'automountServiceAccountToken set to "false", with '
+            'Values.identity.serviceAccountTokenProjection set to "false"'
         )
     return ", ".join(reasons)
-
-
-def _projects_a_token(pod: JsonObject) -> bool:
-    """Whether some volume brings the API's token although the pod asked for none."""
-    return any(
-        "serviceAccountToken" in source
-        for volume in rows(pod, "spec", "volumes")
-        for source in rows(volume, "projected", "sources")
-    )
 
 
 def _wanted(pod: JsonObject, settings: dict[str, str], injector: Injector) -> Wanted:

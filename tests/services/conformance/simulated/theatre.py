@@ -60,7 +60,6 @@ IMAGE = "exerciser"
 RUN, RUN_UID = "theatre", "5f0c1d6a-7b1e-4a53-9d1c-0f4f6f1b2c3d"
 CLUSTER = "test"
 _AMPLE = timedelta(seconds=60)
-_NOT_SIMULATED = ("ResourceQuota", "LimitRange")
 _LOG = logger("theatre", LogSettings(level="error"))
 
 DETECT = timedelta(seconds=2)
@@ -161,7 +160,7 @@ async def opened(
         simulated = SimulatedDataPlane(mesh, images=images, zones=zones, timings=plane)
         await stack.enter_async_context(simulated)
         await mesh.install(LINKERD)
-        simulated.validate()
+        await simulated.settled()
         surveyor = Surveyor(kube, "linkerd")
         edges = Edges(
             agents,
@@ -174,8 +173,7 @@ async def opened(
         seen, _ = await edges.cluster.survey()
         made = _production(url)
         for thing in (*namespaces(made, clock.now()), *furniture(made), *cast(made)):
-            if text(thing, "kind") not in _NOT_SIMULATED:
-                await edges.cluster.put(thing)
+            await edges.cluster.put(thing)
         runner = Runner(edges, clock, _staging(made, seen, edges, stage), RUN_UID, 0, _freely, keep_evidence=False)
         theatre = Theatre(simulated, mesh, kube, agents, seen, made, runner)
         await theatre.settled()
