@@ -188,12 +188,13 @@ class Connection:
         """Close it. Never `drain`: that hangs for half a minute on the left-overs of pull requests."""
         self._closing = True
         if self._started and not self._client.is_closed:
-            if self.connected:
-                await self.flush()
-            self._client.forget_unsent()
-            with suppress(TimeoutError):
-                async with asyncio.timeout(_LAST_WORDS_S):
-                    await self._client.close()
+            try:
+                if self.connected:
+                    await self.flush()
+            finally:
+                self._client.forget_unsent()
+                # As a task, so that a cancellation in the middle of it leaves nothing behind half closed.
+                self._giving_up = self._giving_up or asyncio.create_task(self._client.close())
         if self._giving_up is not None:
             await asyncio.wait([self._giving_up], timeout=_LAST_WORDS_S)
         self._client.cut()
