@@ -10,6 +10,10 @@ from steward.testing.dataplane.control.world import World, container_ports, labe
 from steward.testing.kubernetes.selectors import selects
 
 
+NODE = "127.0.0.1"
+"""From where the kubelet asks."""
+
+
 class Firewall:
     """Decides from the objects as they are."""
 
@@ -19,7 +23,9 @@ class Firewall:
     def lets(
         self, source: JsonObject | None, source_ip: str, target: JsonObject | None, target_ip: str, port: int
     ) -> bool:
-        """Whether a connection arrives. Pods are None for whatever is no pod."""
+        """Whether a connection arrives. Pods are None for whatever is no pod; a node reaches its pods whatever is said."""
+        if source is None and source_ip == NODE:
+            return True
         if target is not None and not self._passes(target, "Ingress", source, source_ip, _number(target, port)):
             return False
         return source is None or self._passes(source, "Egress", target, target_ip, _number(target, port))
