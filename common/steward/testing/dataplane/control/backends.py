@@ -10,6 +10,8 @@ from steward.testing.dataplane.control.matches import header_change
 from steward.testing.dataplane.control.world import meta_of, name_of, namespace_of
 
 FAILED = Meta("", "default", "fail")
+FORWARDED = Meta("", "default", "unknown")
+"""What metrics call a backend that is an address and no object."""
 
 
 class Backends:
@@ -29,10 +31,10 @@ class Backends:
             authority=f"{self.directory.world.service_name(service)}:{port}",
         )
 
-    def of_network(self, network: JsonObject, *, weight: int = 1) -> Backend:
+    def of_network(self, *, weight: int = 1) -> Backend:
         """Forwards to the address that was dialled."""
         ip, port = self._outside
-        return Backend(meta_of(network, port=port), (Endpoint(ip, port),) if ip else (), weight)
+        return Backend(FORWARDED, (Endpoint(ip, port),) if ip else (), weight)
 
     def referred(self, reference: JsonObject, namespace: str, client: Client, parent: JsonObject) -> Backend:
         """What a `backendRef` of a route means."""
@@ -42,7 +44,7 @@ class Backends:
             network = self.directory.world.find(EGRESS_NETWORKS, name, namespace)
             if network is None or network is not parent:
                 return Backend(FAILED, weight=weight, missing=f"EgressNetwork not found {name}")
-            return self.of_network(network, weight=weight)
+            return self.of_network(weight=weight)
         service = self.directory.service(name, namespace)
         if service is None:
             return Backend(FAILED, weight=weight, missing=f"Service not found {name}")

@@ -103,7 +103,7 @@ def _opened(directory: Directory, service: JsonObject, port: int, client: Client
 def _of_network(directory: Directory, network: JsonObject, address: tuple[str, int], client: Client) -> OutboundTarget:
     ip, port = address
     backends = Backends(directory, ip=ip, port=port)
-    allowed = backends.of_network(network)
+    allowed = backends.of_network()
     denied = denies(network)
     fallback = replace(allowed, endpoints=(), forbidden=NOT_ALLOWED) if denied else allowed
     target = OutboundTarget(
@@ -111,12 +111,12 @@ def _of_network(directory: Directory, network: JsonObject, address: tuple[str, i
     )
     word = "deny" if denied else "allow"
     routes = Routes(backends, network, port, client)
-    found = _routed(target, routes, allowed, names=(f"http-egress-{word}", f"opaq-egress-{word}"))
+    found = _routed(target, routes, allowed, names=(f"http-egress-{word}", f"tcp-egress-{word}"))
     if not denied:
         return found
     # What routes allow goes out; everything else meets the last route, which lets nothing pass.
     http = (Route(Meta("", "default", "http-egress-deny"), (Rule(_EVERYTHING, (fallback,)),)),)
-    opaque = (Route(Meta("", "default", "opaq-egress-deny"), (Rule((), (fallback,)),)),)
+    opaque = (Route(Meta("", "default", "tcp-egress-deny"), (Rule((), (fallback,)),)),)
     own_http = tuple(one for one in found.http_routes if one.meta.kind != "default")
     own_opaque = tuple(one for one in found.opaque_routes if one.meta.kind != "default")
     if found.protocol is Protocol.GRPC:
