@@ -224,6 +224,6 @@ def _headers(means: Means) -> RawHeaders:
         (b"grpc-timeout", b"%dm" % max(1, round(call.timeout_seconds * 1000))),
         (b"user-agent", b"linkerd-steward-exerciser"),
         (CONVERSATION_KEY.encode(), call.conversation.value.encode()),
-        *([(QUERY_KEY.encode(), quote(query, safe="=&-.%+").encode())] if query else []),
+        *([(QUERY_KEY.encode(), quote(query, safe="=&-.%+~").encode())] if query else []),
         *given(call),
     ]

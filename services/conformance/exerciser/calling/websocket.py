@@ -12,7 +12,7 @@ from websockets.protocol import State
 from services.conformance.core.orders import Headers, Reply
 from services.conformance.exerciser.calling.sight import Means, Sight, echo_in, seen
 from services.conformance.exerciser.calling.trouble import BrokenOff
-from services.conformance.exerciser.serving.echoing import ECHO_HEADER
+from services.conformance.exerciser.serving.echoing import ECHO_HEADER, POD_HEADER
 
 _USUAL = 64
 _LARGEST_MESSAGE = 16 * 1024 * 1024
@@ -71,7 +71,7 @@ class WebSocketCaller:
         """The connection; None where the answer was no upgrade, which is an answer too."""
         if self._open is not None and self._open.state is State.OPEN:
             return self._open
-        call = self._means.call
+        call = self._means.one()
         dialled = await self._means.dialler.dial(call.target)
         self._number = next(self._means.numbers)
         sight.connection = self._number
@@ -116,6 +116,8 @@ def _refused(error: InvalidStatus, sight: Sight) -> None:
     sight.answered()
     sight.status, sight.http_version, sight.message = response.status_code, "1.1", str(error)
     sight.headers, sight.received_bytes = _texts(response.headers), len(response.body or b"")
+    if POD_HEADER in response.headers:
+        sight.echo = echo_in(bytes(response.body or b"").decode(errors="replace"))
 
 
 def _note(connection: ClientConnection, sight: Sight) -> None:
