@@ -145,6 +145,8 @@ class Kubelet:
             # As with a preStop hook: whoever still has the endpoint has a moment to hear that it is gone.
             await self._around.control.settled()
             await self._around.clock.sleep(self._around.timings.propagation * _FAREWELL)
+            if running.proxy is not None:
+                await running.proxy.drain()
 
     async def _watched(self, running: Running, pod: JsonObject, done: object) -> None:
         """Say whether it is ready until it ends."""

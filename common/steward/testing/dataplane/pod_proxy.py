@@ -98,14 +98,20 @@ class PodProxy:
             self._renewing.result()
         self._refreshed()
 
+    async def drain(self) -> None:
+        """Take no more connections and let requests that are under way end, within the time of a failfast."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(self._around.timings.failfast.total_seconds()):
+                await self.inbound.shutdown()
+
     async def stop(self) -> None:
-        """Let what is under way end, then close everything."""
+        """Close everything."""
         with suppress(ValueError):
             self._around.control.listeners.remove(self._refreshed)
         if self._renewing is not None:
             self._renewing.cancel()
             await asyncio.gather(self._renewing, return_exceptions=True)
-        await self.inbound.shutdown()
+        await self.drain()
         await self.outbound.shutdown()
 
     async def accept_outbound(self, stream: Stream, ip: str, port: int) -> None:
