@@ -70,3 +70,8 @@ def until(
 def known(stage: Stage, name: str, *, path: str = "/") -> Until:
     """Wait until a Service of the probe's own is known to the client, and answers."""
     return until(stage, "known", calling(stage, name, path, timeout=5), good, "an answer", consecutive=1)
+
+
+def reachable(stage: Stage, call: Call) -> Until:
+    """Wait until a call to a Service of the probe's own is answered at all."""
+    return until(stage, "known", call.model_copy(update={"times": 1}), good, "an answer", consecutive=1)

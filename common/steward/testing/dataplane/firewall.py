@@ -9,7 +9,6 @@ from steward.testing.dataplane.control.kinds import NETWORK_POLICIES
 from steward.testing.dataplane.control.world import World, container_ports, labels_of, namespace_of
 from steward.testing.kubernetes.selectors import selects
 
-
 NODE = "127.0.0.1"
 """From where the kubelet asks."""
 
@@ -23,7 +22,7 @@ class Firewall:
     def lets(
         self, source: JsonObject | None, source_ip: str, target: JsonObject | None, target_ip: str, port: int
     ) -> bool:
-        """Whether a connection arrives. Pods are None for whatever is no pod; a node reaches its pods whatever is said."""
+        """Whether a connection arrives. Pods are None for whatever is no pod; the node itself is never kept out."""
         if source is None and source_ip == NODE:
             return True
         if target is not None and not self._passes(target, "Ingress", source, source_ip, _number(target, port)):

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
-from services.conformance.core.fronts import front
+from services.conformance.core.fronts import front, reachable
 from services.conformance.core.known_causes import COMMON, DATAPATH, cautious, skipped_port
 from services.conformance.core.objects import service_port
 from services.conformance.core.orders import Call, Conversation, Reply, Trouble
@@ -44,6 +44,7 @@ def _unary_steps(stage: Stage) -> tuple[Step, ...]:
     late = Wishes(delay=_PATIENCE * 4).on()
     return (
         Applied("applied", (front(stage, _UNARY, {"app": "sm"}, service_port(Port.GRPC)),)),
+        reachable(stage, _call(stage, _UNARY)),
         *read_around(
             Calls("calls", CLIENT, _call(stage, _UNARY, times=_TIMES, headers=headers(x_probe=_METADATA))),
             Calls("failing", CLIENT, _call(stage, _UNARY, times=3, path=Wishes(status=_UNAVAILABLE).on())),
@@ -120,6 +121,7 @@ def _stream_steps(stage: Stage) -> tuple[Step, ...]:
     many = {"messages": _MESSAGES, "timeout_seconds": 30}
     return (
         Applied("applied", (front(stage, _STREAM, {"app": "sm"}, service_port(Port.GRPC)),)),
+        reachable(stage, _call(stage, _STREAM)),
         Calls("server", CLIENT, _call(stage, _STREAM, conversation=Conversation.SERVER_STREAM, **many)),
         Calls("both", CLIENT, _call(stage, _STREAM, conversation=Conversation.BIDIRECTIONAL, **many)),
         Calls("calls", CLIENT, _call(stage, _STREAM)),

@@ -2,7 +2,7 @@
 
 from services.conformance.core.diagnosis import OUTBOUND, Scene
 from services.conformance.core.evidence import Evidence, Told
-from services.conformance.core.fronts import front, known
+from services.conformance.core.fronts import front, known, reachable
 from services.conformance.core.known_causes import COMMON, DATAPATH, cautious, skipped_port
 from services.conformance.core.objects import service_port
 from services.conformance.core.orders import Call, Protocol
@@ -176,6 +176,7 @@ def _http2_steps(stage: Stage) -> tuple[Step, ...]:
     call = Call(target=target, protocol=Protocol.HTTP2, times=_STREAMS, concurrency=_STREAMS)
     return (
         Applied("applied", (front(stage, _HTTP2, {"app": "sm"}, service_port(Port.H2C)),)),
+        reachable(stage, call),
         *read_around(Calls("streams", CLIENT, call)),
     )
 

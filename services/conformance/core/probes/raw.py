@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
-from services.conformance.core.fronts import front
+from services.conformance.core.fronts import front, reachable
 from services.conformance.core.known_causes import COMMON, DATAPATH, DETECT_TIMEOUT, cautious, skipped_port
 from services.conformance.core.objects import service_port
 from services.conformance.core.orders import Call, Reply
@@ -42,6 +42,7 @@ def _raw(stage: Stage, name: str, port: Port, **changes: object) -> Call:
 def _first_steps(stage: Stage) -> tuple[Step, ...]:
     return (
         Applied("applied", (front(stage, _FIRST, {"app": "sm"}, service_port(Port.TCP)),)),
+        reachable(stage, _raw(stage, _FIRST, Port.TCP)),
         *read_around(Calls("calls", CLIENT, _raw(stage, _FIRST, Port.TCP, times=5, body_bytes=_BYTES))),
     )
 
@@ -98,6 +99,7 @@ def _silent_steps(stage: Stage) -> tuple[Step, ...]:
     call = silently(_raw(stage, _SILENT, Port.TCP), _silence(stage))
     return (
         Applied("applied", (front(stage, _SILENT, {"app": "sm"}, service_port(Port.TCP)),)),
+        reachable(stage, _raw(stage, _SILENT, Port.TCP)),
         *read_around(Calls("silent", CLIENT, call)),
     )
 
@@ -228,11 +230,12 @@ OPAQUE = Probe(
 
 def _default_steps(stage: Stage) -> tuple[Step, ...]:
     call = _raw(stage, _DEFAULT, Port.TCP, times=3)
-    there = call.target.model_copy(update={"port": _DEFAULT_OPAQUE})
+    call = call.model_copy(update={"target": call.target.model_copy(update={"port": _DEFAULT_OPAQUE})})
     port = service_port(_DEFAULT_OPAQUE, target=Port.TCP)
     return (
         Applied("applied", (front(stage, _DEFAULT, {"app": "sm"}, port),)),
-        *read_around(Calls("calls", CLIENT, call.model_copy(update={"target": there}))),
+        reachable(stage, call),
+        *read_around(Calls("calls", CLIENT, call)),
     )
 
 
@@ -324,6 +327,7 @@ SERVER_FIRST = Probe(
 def _tls_steps(stage: Stage) -> tuple[Step, ...]:
     return (
         Applied("applied", (front(stage, _SEALED, {"app": "sm"}, service_port(Port.TLS)),)),
+        reachable(stage, _raw(stage, _SEALED, Port.TLS)),
         *read_around(Calls("calls", CLIENT, _raw(stage, _SEALED, Port.TLS, times=3))),
     )
 

@@ -2,13 +2,14 @@
 
 from services.conformance.core.evidence import Evidence, Turned, Unseen, Would
 from services.conformance.core.known_causes.reading import cautious, proxy_of
-from services.conformance.core.objects import bare_pod, network_authentication
+from services.conformance.core.objects import authorization_policy, bare_pod, mesh_tls, reference, server
 from services.conformance.core.probe import Cause, Control, Probe, check
 from services.conformance.core.probes.control_plane import is_true
-from services.conformance.core.stage import Need, Stage
+from services.conformance.core.stage import Need, Port, Stage
 from services.conformance.core.steps import Looked, Step, Tried
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
+from steward.jsonvalue import JsonObject
 from steward.kube.resources import MUTATING_WEBHOOKS, PODS
 from steward.linkerd.marks import COMPONENT, PROXY_CONTAINER
 
@@ -18,8 +19,15 @@ INJECTOR_WEBHOOK = "linkerd-proxy-injector-webhook-config"
 def _webhook_steps(stage: Stage) -> tuple[Step, ...]:
     return (
         Tried("pod", bare_pod(stage, "probe-cp-webhook")),
-        Tried("nonsense", network_authentication(stage, "probe-cp-webhook", "10.0.0.0/8", without=("192.0.2.0/24",))),
+        Tried("nonsense", _nonsense(stage)),
     )
+
+
+def _nonsense(stage: Stage) -> JsonObject:
+    """A policy that asks for two sets of identities at once, which no schema forbids and the validator does."""
+    target = reference(server(stage, "probe-cp-webhook", {"app": "nobody"}, Port.HTTP))
+    wanted = [reference(mesh_tls(stage, f"probe-cp-webhook-{number}", "*")) for number in (1, 2)]
+    return authorization_policy(stage, "probe-cp-webhook", target, *wanted)
 
 
 def _webhook_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
