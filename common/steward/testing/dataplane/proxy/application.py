@@ -28,10 +28,9 @@ class Application:
         self._metrics = metrics
         self._patience = timings.inbound_failfast.total_seconds()
         self._http: dict[tuple[int, Version], list[HttpConnection]] = {}
-        self._figures: dict[HttpConnection, ConnectionFigures] = {}
 
-    async def connect(self, port: int) -> tuple[Stream, ConnectionFigures]:
-        """A connection of its own; whoever takes it says when it is closed."""
+    async def connect(self, port: int) -> Stream:
+        """A connection of its own, counted until it is closed."""
         try:
             async with asyncio.timeout(self._patience):
                 stream = await self._reach(port)
@@ -39,18 +38,17 @@ class Application:
             raise TooSlow(f"the application did not accept on port {port} within {self._patience} s") from error
         figures = ConnectionFigures(self._metrics, _LABELS)
         stream.meter = figures
-        return stream, figures
+        stream.on_close = figures.closed
+        return stream
 
     async def send(self, port: int, request: Request) -> Response:
         """Over a connection that rests, or a new one."""
-        self._forget_closed(port, request.version)
-        kept = self._http.setdefault((port, request.version), [])
+        kept = [each for each in self._http.get((port, request.version), []) if not each.closed]
+        self._http[port, request.version] = kept
         connection = next((each for each in kept if each.ready), None)
         if connection is None:
-            stream, figures = await self.connect(port)
-            connection = connect_http(stream, request.version)
+            connection = connect_http(await self.connect(port), request.version)
             kept.append(connection)
-            self._figures[connection] = figures
         return await connection.send(request)
 
     def close(self) -> None:
@@ -58,16 +56,4 @@ class Application:
         for kept in self._http.values():
             for connection in kept:
                 connection.close()
-                self._figures.pop(connection).closed()
         self._http.clear()
-
-    def tidy(self) -> None:
-        """Count connections that ended since."""
-        for port, version in list(self._http):
-            self._forget_closed(port, version)
-
-    def _forget_closed(self, port: int, version: Version) -> None:
-        kept = self._http.get((port, version), [])
-        for connection in [each for each in kept if each.closed]:
-            kept.remove(connection)
-            self._figures.pop(connection).closed()

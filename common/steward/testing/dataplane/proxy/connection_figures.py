@@ -1,12 +1,12 @@
 """What is counted about one connection: opened, closed, and every byte."""
 
-from steward.testing.dataplane.proxy.metrics import ProxyMetrics
+from steward.testing.dataplane.proxy.ports import Metrics
 
 
 class ConnectionFigures:
     """A `stream.Meter` that counts under fixed labels from the moment it exists until it is closed."""
 
-    def __init__(self, metrics: ProxyMetrics, labels: dict[str, str]) -> None:
+    def __init__(self, metrics: Metrics, labels: dict[str, str]) -> None:
         self._metrics = metrics
         self._labels = labels
         self._open = True

@@ -62,7 +62,7 @@ class InboundProxy:
         self._decider = Decider(context)
         self._opaque: set[_Open] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self.vitals = Vitals(context, self.application)
+        self.vitals = Vitals(context)
         self._admin = Admin(context, self.vitals, self.stopping.set)
         self._stopping = False
 
@@ -212,7 +212,7 @@ class InboundProxy:
 
     async def _spliced(self, stream: Stream, arrival: Arrival) -> None:
         try:
-            inside, figures = await self.application.connect(arrival.port)
+            inside = await self.application.connect(arrival.port)
         except ConnectFailed:
             self._failed("i/o", arrival)
             stream.abort()
@@ -223,7 +223,6 @@ class InboundProxy:
             await copy_both_ways(stream, inside)
         finally:
             self._opaque.discard(mine)
-            figures.closed()
 
     async def _relay(self, stream: Stream, arrival: Arrival) -> None:
         """A port of the proxy itself was meant: never served, or anybody could go anywhere through us."""

@@ -3,7 +3,7 @@
 import asyncio
 from dataclasses import replace
 
-from steward.testing.dataplane.config import HeaderChange, InboundRoute, InboundServer, Redirect
+from steward.testing.dataplane.config import InboundRoute, InboundServer, Redirect
 from steward.testing.dataplane.proxy import inbound_labels as labels
 from steward.testing.dataplane.proxy.access_log import AccessLog
 from steward.testing.dataplane.proxy.application import Application, TooSlow
@@ -22,6 +22,7 @@ from steward.testing.dataplane.proxy.inbound_faults import (
     TLS_LABELS_WRONG,
 )
 from steward.testing.dataplane.proxy.inbound_labels import Arrival, LabelSet
+from steward.testing.dataplane.proxy.matching import rank_of
 from steward.testing.dataplane.proxy.passing_body import passing
 from steward.testing.dataplane.proxy.refusals import (
     CLOSED,
@@ -35,6 +36,7 @@ from steward.testing.dataplane.proxy.refusals import (
     too_many,
 )
 from steward.testing.dataplane.proxy.response_figures import ResponseFigures
+from steward.testing.dataplane.proxy.routing import changed, location
 
 CLIENT_ID = "l5d-client-id"
 
@@ -111,10 +113,10 @@ class InboundHttp:
         route = figures.route
         filtered = not self._context.broken(FILTERS_IGNORED)
         if filtered and route.redirect is not None:
-            return figures.of(_redirected(route.redirect, request))
+            return figures.of(_redirected(route, route.redirect, request))
         headers = self._identified(arrival, request.headers)
-        if filtered and route.requests is not None:
-            headers = _changed(headers, route.requests)
+        if filtered:
+            headers = changed(headers, route.requests)
         request = replace(request, headers=headers, body=figures.reading(request.body))
         if inside is not None:
             return figures.of(await inside(request))
@@ -178,19 +180,6 @@ class InboundHttp:
         )
 
 
-def _redirected(redirect: Redirect, request: Request) -> Response:
-    host, _, port = request.authority.partition(":")
-    path, query, rest = request.path.partition("?")
-    if redirect.path:
-        path = redirect.path
-    authority = redirect.hostname or host
-    at = redirect.port or (int(port) if port and not redirect.scheme else 0)
-    where = f"{redirect.scheme or request.scheme}://{authority}{f':{at}' if at else ''}{path}{query}{rest}"
-    return Response(redirect.status, (("location", where), ("content-length", "0")))
-
-
-def _changed(headers: Headers, change: HeaderChange) -> Headers:
-    for name, value in change.set:
-        headers = with_header(headers, name.lower(), value)
-    headers = (*headers, *((name.lower(), value) for name, value in change.add))
-    return without(headers, (name.lower() for name in change.remove))
+def _redirected(route: InboundRoute, redirect: Redirect, request: Request) -> Response:
+    prefix = next((each.path_prefix for each in route.matches if rank_of(each, request) is not None), "")
+    return Response(redirect.status, (("location", location(redirect, request, prefix)), ("content-length", "0")))

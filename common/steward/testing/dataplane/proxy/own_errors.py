@@ -102,8 +102,16 @@ def respond(kind: Kind, message: str, request: Request, now: datetime) -> Respon
         told = ((PROXY_CONNECTION, "close"), *told)
     if kind.location:
         told = (("location", kind.location), *told)
-    common: Headers = (*told, ("content-length", "0"), ("date", format_datetime(now, usegmt=True)))
+    return without_body((kind.status, kind.code), message, request, now, told)
+
+
+def without_body(
+    status_and_code: tuple[int, int], message: str, request: Request, now: datetime, headers: Headers = ()
+) -> Response:
+    """An answer of a proxy: a status, or for gRPC a code with the message if there is one; never a body."""
+    status, code = status_and_code
+    common: Headers = (*headers, ("content-length", "0"), ("date", format_datetime(now, usegmt=True)))
     if not is_grpc(request.headers):
-        return Response(kind.status, common)
-    said = (("grpc-status", str(kind.code)), ("grpc-message", quote(message, safe=_PRINTABLE)))
-    return Response(200, (("content-type", GRPC), *said, *common))
+        return Response(status, common)
+    said: Headers = (("grpc-message", quote(message, safe=_PRINTABLE)),) if message else ()
+    return Response(200, (("content-type", GRPC), ("grpc-status", str(code)), *said, *common))

@@ -2,13 +2,9 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import format_datetime
-from urllib.parse import quote
 
-from steward.testing.dataplane.proxy.exchange import Headers, Request, Response, header
-
-GRPC = "application/grpc"
-_PRINTABLE = "".join(chr(each) for each in range(0x20, 0x7F) if each != ord("%"))
+from steward.testing.dataplane.proxy.exchange import Request, Response
+from steward.testing.dataplane.proxy.own_errors import without_body
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +31,6 @@ def too_many(scope: str, rate: int) -> Refusal:
     return Refusal(429, 8, f"{which} rate limit exceeded: {rate}rps")
 
 
-def is_grpc(headers: Headers) -> bool:
-    """Whether a message is one of gRPC."""
-    return header(headers, "content-type").startswith(GRPC)
-
-
 def answer(refusal: Refusal, request: Request, now: datetime, *, told: str) -> Response:
     """The response. `told` is what clients of gRPC read; empty for those outside of the mesh."""
-    common: Headers = (("content-length", "0"), ("date", format_datetime(now, usegmt=True)))
-    if not is_grpc(request.headers):
-        return Response(refusal.status, common)
-    message: Headers = (("grpc-message", quote(told, safe=_PRINTABLE)),) if told else ()
-    return Response(200, (("content-type", GRPC), ("grpc-status", str(refusal.code)), *message, *common))
+    return without_body((refusal.status, refusal.code), told, request, now)

@@ -3,19 +3,13 @@
 from steward.testing.dataplane.config import InboundRoute, InboundServer
 from steward.testing.dataplane.proxy import inbound_labels as labels
 from steward.testing.dataplane.proxy.exchange import Body, Response, header
+from steward.testing.dataplane.proxy.grpc_codes import classify
 from steward.testing.dataplane.proxy.inbound_context import InboundContext
 from steward.testing.dataplane.proxy.inbound_labels import LabelSet
+from steward.testing.dataplane.proxy.own_errors import is_grpc
 from steward.testing.dataplane.proxy.passing_body import passing
-from steward.testing.dataplane.proxy.refusals import is_grpc
 
-_FAILED_CODES = frozenset({"2", "4", "7", "13", "14", "15"})
-_SERVER_ERROR = 500
 _MILLISECONDS = 1000
-
-
-def classify(status: int, code: str) -> str:
-    """As the classes of `response_total` are made. A stream of gRPC without an end counts as a success."""
-    return "failure" if status >= _SERVER_ERROR or code in _FAILED_CODES else "success"
 
 
 class ResponseFigures:

@@ -14,7 +14,6 @@ from itertools import product
 
 from steward.linkerd.knowledge import shipped
 from steward.linkerd.version import Version
-from steward.testing.dataplane.proxy.application import Application
 from steward.testing.dataplane.proxy.families import FAMILIES, Kind
 from steward.testing.dataplane.proxy.inbound_context import InboundContext
 from steward.testing.dataplane.proxy.inbound_faults import CIPHER_OLD
@@ -32,10 +31,9 @@ _LAYERS = (("inbound", "http", "logical"), *_OUTBOUND_LAYERS)
 class Vitals:
     """Writes them into the figures of the proxy whenever a page is asked for."""
 
-    def __init__(self, context: InboundContext, application: Application) -> None:
+    def __init__(self, context: InboundContext) -> None:
         self._context = context
         self._metrics = context.metrics
-        self._application = application
         self._started = context.clock.now()
         self._certificate: Identity | None = None
         self._build()
@@ -53,7 +51,6 @@ class Vitals:
 
     def refresh(self) -> None:
         """Bring every figure up to date."""
-        self._application.tidy()
         self._tls()
         self._identity()
         self._process()
