@@ -87,6 +87,7 @@ def means_of(settings: ConformanceSettings) -> Means:
         version=version("linkerd-steward"),
         priority_class=group.priority_class,
         at_once=group.at_once,
+        retry_within=tempo.retry,
         record=tempo.record,
         renew=tempo.renew,
         report=tempo.report,

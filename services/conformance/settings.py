@@ -41,6 +41,8 @@ class TempoSettings(Group):
     """Until their namespaces are gone; then the sweeper goes on."""
     report: Duration = timedelta(minutes=2)
     """For storing reports; then the run ends without."""
+    retry: Duration = timedelta(seconds=5)
+    """Within so long a failure is tried again, as often as the suite says."""
     record: Duration = timedelta(seconds=2)
     """Between two writes of what was found out: the API server has other things to do."""
     sweep: Duration = timedelta(minutes=1)

@@ -8,8 +8,6 @@ from datetime import timedelta
 
 from steward.conformance.results import Attempt, Verdict
 
-RETRY_WITHIN = timedelta(seconds=5)
-"""All attempts of a cycle are begun within this time of each other, apart from what they take themselves."""
 _CONFIRMED = 2
 
 
@@ -20,9 +18,9 @@ def try_again(attempts: Sequence[Attempt], retries: int) -> bool:
     return attempts[-1].verdict in (Verdict.FAILED, Verdict.INCONCLUSIVE)
 
 
-def pause(retries: int) -> timedelta:
-    """How long to wait before the next attempt."""
-    return RETRY_WITHIN / (retries + 1)
+def pause(retries: int, within: timedelta) -> timedelta:
+    """How long to wait before the next attempt, so that all begin within a time but for what they take themselves."""
+    return within / (retries + 1)
 
 
 def settled(attempts: Sequence[Attempt]) -> Verdict:

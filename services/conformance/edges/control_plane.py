@@ -59,12 +59,15 @@ class Controllers:
         problem = NotTold("Unavailable", f"no pod of destination in namespace {self.namespace!r} is ready")
         for name, ip in (await self._replicas()).items():
             try:
-                async with self._way(name, ip, port) as target, ProxyApi(target) as api:
-                    answers[name] = await ask(api)
-            except ProxyApiError as error:
-                problem = NotTold(error.code, f"{name}: {error.message}")
+                # An error that passed through the forward's task group would come out as a group of them.
+                async with self._way(name, ip, port) as target:
+                    answer = await _asked(target, ask)
             except KubeError as error:
-                problem = NotTold("Unavailable", f"{name}: {error}")
+                answer = NotTold("Unavailable", str(error))
+            if isinstance(answer, NotTold):
+                problem = NotTold(answer.code, f"{name}: {answer.message}")
+            else:
+                answers[name] = answer
         return Told(answers) if answers else problem
 
     async def _replicas(self) -> Mapping[str, str]:
@@ -96,6 +99,14 @@ class Controllers:
         if not address or address == "None":
             return NotTold("NotFound", f"there is no Service {name!r} with an address in namespace {namespace!r}")
         return address, int(port)
+
+
+async def _asked(target: str, ask: Ask) -> JsonObject | NotTold:
+    try:
+        async with ProxyApi(target) as api:
+            return await ask(api)
+    except ProxyApiError as error:
+        return NotTold(error.code, error.message)
 
 
 def _is_ready(pod: JsonObject) -> bool:

@@ -56,6 +56,7 @@ class Exercising:
             agents_of=run.metadata.uid,
             retries=suite.confirmation.inline_retries,
             spend=self._spend,
+            retry_within=world.means.retry_within,
             keep_evidence=run.spec.keep_evidence,
         )
         self._soaking = Soaking(self._runner)

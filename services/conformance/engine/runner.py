@@ -71,6 +71,7 @@ class Runner:
     agents_of: str
     retries: int
     spend: Spend
+    retry_within: timedelta
     keep_evidence: bool = True
 
     async def run(self, probe: Probe, which: Which) -> Outcome:
@@ -80,7 +81,7 @@ class Runner:
             await self._attempt(probe, tried)
             if not try_again(tried.tried, self.retries):
                 break
-            await self.clock.sleep(pause(self.retries))
+            await self.clock.sleep(pause(self.retries, self.retry_within))
         return self._outcome(probe, which, tried)
 
     async def begin(self, probe: Probe) -> Play:

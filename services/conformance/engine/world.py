@@ -28,6 +28,7 @@ class Means:
     version: str
     priority_class: str = ""
     at_once: int = 4
+    retry_within: timedelta = timedelta(seconds=5)
     record: timedelta = timedelta(seconds=2)
     renew: timedelta = timedelta(minutes=5)
     report: timedelta = timedelta(minutes=2)

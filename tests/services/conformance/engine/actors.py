@@ -22,12 +22,9 @@ from services.conformance.core.orders import (
 )
 from services.conformance.core.ports import Unable
 from steward.clock import Clock, SystemClock
-from steward.jsonvalue import text
+from steward.jsonvalue import JsonObject, text
 from steward.kube.resources import PODS
 from steward.testing.kubernetes.server import FakeKubernetes
-
-Broken = Callable[[str, Call], bool]
-"""Whether a call of a pod comes out wrong."""
 
 
 @dataclass
@@ -38,7 +35,7 @@ class TinyMesh:
     clock: Clock = field(default_factory=SystemClock)
     broken: set[str] = field(default_factory=set)
     """Paths that fail."""
-    fails: Callable[[str], bool] = lambda path: False
+    fails: Callable[[str], bool] = lambda _: False
     """Paths that fail just now."""
     silent: bool = False
     """No agent takes orders."""
@@ -61,7 +58,7 @@ class TinyMesh:
         self.most_at_once = max(self.at_once, self.most_at_once)
         try:
             await self.gate.wait()
-            await asyncio.sleep(0)
+            await self.clock.sleep(timedelta())
             seen = self._seen(pod, doing)
         finally:
             self.at_once -= 1
@@ -103,6 +100,6 @@ class TinyMesh:
         echo = Echo(pod=text(server, "metadata", "name"), node=text(server, "spec", "nodeName"), headers=headers)
         return Reply(at=self.clock.now(), status=200, echo=echo, received_bytes=1)
 
-    def _pods(self, name: str) -> list[dict[str, object]]:
+    def _pods(self, name: str) -> list[JsonObject]:
         found = self.kubernetes.cluster.list(PODS)
-        return [each for each in found if not name or text(each, "metadata", "name") == name]  # type: ignore[misc] # JSON of a test
+        return [each for each in found if not name or text(each, "metadata", "name") == name]

@@ -48,6 +48,7 @@ TEMPO = TempoSettings(
     deploy=timedelta(seconds=20),
     drain=timedelta(seconds=20),
     report=timedelta(seconds=10),
+    retry=timedelta(milliseconds=30),
     record=timedelta(milliseconds=20),
     sweep=timedelta(milliseconds=200),
     renew=timedelta(seconds=30),
