@@ -71,8 +71,8 @@ class Runner:
     agents_of: str
     retries: int
     spend: Spend
-    retry_within: timedelta
     keep_evidence: bool = True
+    retry_within: timedelta = timedelta(seconds=5)
 
     async def run(self, probe: Probe, which: Which) -> Outcome:
         """One cycle."""
