@@ -174,7 +174,16 @@ async def opened(
         made = _production(url)
         for thing in (*namespaces(made, clock.now()), *furniture(made), *cast(made)):
             await edges.cluster.put(thing)
-        runner = Runner(edges, clock, _staging(made, seen, edges, stage), RUN_UID, 0, _freely, keep_evidence=False)
+        runner = Runner(
+            edges=edges,
+            clock=clock,
+            staging=_staging(made, seen, edges, stage),
+            agents_of=RUN_UID,
+            retries=0,
+            retry_within=timedelta(),
+            spend=_freely,
+            keep_evidence=False,
+        )
         theatre = Theatre(simulated, mesh, kube, agents, seen, made, runner)
         await theatre.settled()
         yield theatre
