@@ -23,6 +23,7 @@ from steward.bus.streams import STORES, ConsumerSpec, Start, filters_for
 from steward.clock import SystemClock
 from steward.errors import Reject
 from steward.events.base import Event
+from steward.events.conformance import ConformanceFailed, ConformanceRecovered, ConformanceRunFinished
 from steward.events.registry import EVENTS
 from steward.events.subjects import subject_filter
 from steward.events.upgrades import UpgradeEvent, UpgradeFinished
@@ -34,6 +35,7 @@ from tests.deploy.deployed_nats import ALONE, CLUSTER, DeployedNats, deployed_cl
 PATIENCE = 20.0
 VERSIONS: tuple[type[Event], ...] = (NewVersion, VersionWithdrawn, MeshDrifted)
 UPGRADES: tuple[type[Event], ...] = tuple(event for event in EVENTS if issubclass(event, UpgradeEvent))
+CONFORMANCES: tuple[type[Event], ...] = (ConformanceRunFinished, ConformanceFailed, ConformanceRecovered)
 SPEC = ConsumerSpec(CONSUMER, filters_for((NewVersion, VersionWithdrawn), cluster=CLUSTER))
 
 
@@ -141,13 +143,40 @@ _OF_UPGRADER = (
     "steward.dead-letters.testing.upgrader.1.STEWARD_EVENTS",
 )
 _OF_VERSION_WATCHER = ("steward.v1.testing.new-version.edge",)
+_OF_CONFORMANCE = (
+    "steward.v1.testing.conformance-failed.mtls.identity",
+    "steward.orders.v1.testing.run.pod",
+    "steward.results.v1.testing.conformance.run.mtls.identity",
+    "$JS.API.CONSUMER.CREATE.STEWARD_EVENTS.conformance",
+    "$JS.API.CONSUMER.MSG.NEXT.STEWARD_EVENTS.conformance",
+    "$JS.ACK.STEWARD_EVENTS.conformance.1.1.1.1.0",
+    "steward.dead-letters.testing.conformance.1.STEWARD_EVENTS",
+)
+_OF_EXERCISER = ("steward.results.v1.testing.agents.run.order", "steward.agents.v1.testing.run.pod")
 _OF_PEOPLE = ("$JS.API.STREAM.MSG.DELETE.STEWARD_DEAD_LETTERS", "$JS.API.CONSUMER.CREATE.STEWARD_DEAD_LETTERS.reader")
 _NOT_FOR = {
-    "version-watcher": (*_OF_NOBODY, *_OF_UPGRADER, *_OF_PEOPLE),
-    "upgrader": (*_OF_NOBODY, *_OF_VERSION_WATCHER, *_OF_PEOPLE),
+    "version-watcher": (*_OF_NOBODY, *_OF_UPGRADER, *_OF_CONFORMANCE, *_OF_EXERCISER, *_OF_PEOPLE),
+    "upgrader": (*_OF_NOBODY, *_OF_VERSION_WATCHER, *_OF_CONFORMANCE, *_OF_EXERCISER, *_OF_PEOPLE),
+    "conformance": (*_OF_NOBODY, *_OF_UPGRADER, *_OF_VERSION_WATCHER, *_OF_EXERCISER, *_OF_PEOPLE),
+    "exerciser": (
+        *_OF_NOBODY,
+        *_OF_THE_SERVICES,
+        *_OF_UPGRADER,
+        *_OF_VERSION_WATCHER,
+        *_OF_CONFORMANCE,
+        *_OF_PEOPLE,
+    ),
     # Its replays go out on any event's own subject, so that one thing of upgrader's it may.
-    "cli": (*_OF_NOBODY, *_OF_THE_SERVICES, *_OF_UPGRADER[1:]),
-    "subscriber": (*_OF_NOBODY, *_OF_THE_SERVICES, *_OF_UPGRADER, *_OF_VERSION_WATCHER, *_OF_PEOPLE),
+    "cli": (*_OF_NOBODY, *_OF_THE_SERVICES, *_OF_UPGRADER[1:], *_OF_CONFORMANCE[1:], *_OF_EXERCISER),
+    "subscriber": (
+        *_OF_NOBODY,
+        *_OF_THE_SERVICES,
+        *_OF_UPGRADER,
+        *_OF_VERSION_WATCHER,
+        *_OF_CONFORMANCE,
+        *_OF_EXERCISER,
+        *_OF_PEOPLE,
+    ),
 }
 
 
@@ -222,5 +251,6 @@ def test_every_event_may_be_said_by_exactly_one_service() -> None:
     }
     assert allowed["version-watcher"] == {subject_filter(event.name) for event in VERSIONS}
     assert allowed["upgrader"] == {subject_filter(event.name) for event in UPGRADES}
-    assert allowed["subscriber"] == set()
-    assert {*VERSIONS, *UPGRADES} == set(EVENTS)
+    assert allowed["conformance"] == {subject_filter(event.name) for event in CONFORMANCES}
+    assert allowed["subscriber"] == allowed["exerciser"] == set()
+    assert {*VERSIONS, *UPGRADES, *CONFORMANCES} == set(EVENTS)

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from pydantic import BaseModel
 
+from services.conformance.settings import ConformanceSettings
 from services.together import MEMBERS, Member
 from services.upgrader.settings import UpgraderSettings
 from services.version_watcher.settings import VersionWatcherSettings
@@ -16,7 +17,7 @@ from steward.jsonvalue import JsonObject, dig, rows, text, whole
 from steward.service.settings import ServiceSettings
 from tests.deploy.kustomize import DEPLOY, named
 
-SETTINGS: tuple[type[ServiceSettings], ...] = (VersionWatcherSettings, UpgraderSettings)
+SETTINGS: tuple[type[ServiceSettings], ...] = (VersionWatcherSettings, UpgraderSettings, ConformanceSettings)
 _VARIABLE = re.compile(r"\bSTEWARD_[A-Z_]*__[A-Z_]+\b")
 
 

@@ -51,11 +51,14 @@ def is_custom(part: JsonObject) -> bool:
 
 
 def with_image(part: JsonObject, old: str, new: str) -> JsonObject:
-    """The object with `new` wherever a container has the image `old`."""
+    """The object with `new` wherever a container has the image `old`, or is told to run it elsewhere."""
     for group in ("initContainers", "containers"):
         for container in rows(part, "spec", "template", "spec", group):
             if text(container, "image") == old:
                 container["image"] = new
+            for variable in rows(container, "env"):
+                if text(variable, "value") == old:
+                    variable["value"] = new
     return part
 
 

@@ -99,6 +99,7 @@ CLUSTER_ROLE_BINDINGS = Resource(
 ACCESS_REVIEWS = Resource(
     "authorization.k8s.io", "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", namespaced=False
 )
+PRIORITY_CLASSES = Resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False)
 
 STEWARD_GROUP = "steward.linkerd.io"
 RELEASE_CATALOGS = Resource(STEWARD_GROUP, "v1alpha1", "releasecatalogs", "ReleaseCatalog", namespaced=False)

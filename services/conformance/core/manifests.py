@@ -175,6 +175,7 @@ def furniture(made: Production) -> tuple[JsonObject, ...]:
             credentials: JsonObject = {
                 "STEWARD_BUS__USER": made.access.user,
                 "STEWARD_BUS__PASSWORD": made.access.password,
+                "STEWARD_BUS__INBOX_PREFIX": f"_INBOX_{made.access.user}",
             }
             found.append(_object(made, role, SECRETS, ACCESS, {"type": "Opaque", "stringData": credentials}))
     return tuple(found)

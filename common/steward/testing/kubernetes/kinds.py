@@ -100,9 +100,7 @@ def _built_in() -> list[Kind]:
         _plain(resources.CLUSTER_ROLES),
         _plain(resources.CLUSTER_ROLE_BINDINGS),
         Kind(Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"), generation=True),
-        Kind(
-            Resource("scheduling.k8s.io", "v1", "priorityclasses", "PriorityClass", namespaced=False), generation=True
-        ),
+        Kind(resources.PRIORITY_CLASSES, generation=True),
     ]
     return [*workloads, *with_status, *plain]
 
