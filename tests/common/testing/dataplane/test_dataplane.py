@@ -266,7 +266,7 @@ class TestIdentity:
             assert (await it.get("yard/cu", WEB)).status == 200
 
     async def test_leaves_are_renewed_in_time(self) -> None:
-        async with lab(replace(QUICK, leaf_lifetime=timedelta(seconds=1))) as it:
+        async with lab(replace(QUICK, leaf_lifetime=timedelta(seconds=2))) as it:
             await shop(it)
             proxy = it.plane.proxy("web")
             first = proxy.leaf.current

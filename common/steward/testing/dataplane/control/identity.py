@@ -61,7 +61,7 @@ class IdentityController:
             raise NoIdentity("identity does not answer")
         name = self.world.identity(settings.account, settings.namespace)
         now = self.clock.now()
-        valid = validity or Validity.around(now, self.lifetime)
+        valid = _whole_seconds(validity or Validity.around(now, self.lifetime))
         authority, chain = self._authority(settings, now)
         leaf = authority.issue_leaf(name, valid)
         self.issued += 1
@@ -119,6 +119,11 @@ class IdentityController:
             "count": 1,
         }
         self.world.cluster.create(CORE_EVENTS, event, NAMESPACE)
+
+
+def _whole_seconds(validity: Validity) -> Validity:
+    """As certificates write it. Rounded up: cut off, a short life would end before its renewal."""
+    return Validity(validity.start, (validity.end + timedelta(microseconds=999_999)).replace(microsecond=0))
 
 
 def signed_by(certificate: x509.Certificate, bundle: str) -> bool:
