@@ -54,13 +54,17 @@ def free_ports(count: int) -> list[int]:
 
 @dataclass(frozen=True, slots=True)
 class NatsUser:
-    """A user of a private server and the subjects that it may use; empty means all of them."""
+    """A user of a private server and the subjects that it may use; empty means all of them.
+
+    `answers`: it may answer what it is asked, wherever the answer is wanted.
+    """
 
     name: str
     password: str = ""
     nkey: str = ""
     publish: tuple[str, ...] = ()
     subscribe: tuple[str, ...] = ()
+    answers: bool = False
 
     def render(self) -> str:
         """The user as a line of the server's configuration."""
@@ -72,6 +76,8 @@ class NatsUser:
             for verb, subjects in (("publish", self.publish), ("subscribe", self.subscribe))
             if subjects
         ]
+        if self.answers:
+            rights.append("allow_responses: true")
         return f"{{ {who}, permissions: {{ {', '.join(rights)} }} }}" if rights else f"{{ {who} }}"
 
 

@@ -110,6 +110,7 @@ class Link:
 
     async def _carry_out(self, order: Order) -> None:
         report = await self._agent.carry_out(order)
+        self._log.info("order done", order=order.id, doing=order.doing.do, saw=report.seen.saw)
         try:
             # A report of many calls is worth a moment of another core.
             data = await asyncio.to_thread(packed, report)

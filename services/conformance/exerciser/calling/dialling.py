@@ -5,6 +5,7 @@ import socket
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 
 from services.conformance.core.orders import Target
@@ -22,7 +23,7 @@ class Dialler:
 
     async def addresses(self, host: str) -> tuple[str, ...]:
         """The addresses of a host; raises UnknownName."""
-        if _family(host) is not None:
+        if _family(host) is not None and not self._is_beyond(host):
             return (host,)
         found = tuple(await self.resolve(host))
         if not found:
@@ -44,6 +45,10 @@ class Dialler:
     async def open(self, target: Target) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         """Connect, for what reads and writes bytes."""
         return await asyncio.open_connection(sock=await self.dial(target))
+
+    def _is_beyond(self, address: str) -> bool:
+        """From loopback nothing else can be reached: then the resolver says what stands for the address."""
+        return bool(self.source) and ip_address(self.source).is_loopback and not ip_address(address).is_loopback
 
     async def _connect(self, address: str, port: int) -> socket.socket:
         connected = socket.socket(_family(address) or socket.AF_INET, socket.SOCK_STREAM)

@@ -77,7 +77,9 @@ class Http1Caller:
     async def _call(self, sight: Sight) -> None:
         line = await self._connected()
         sight.connection = line.number
-        sending = asyncio.create_task(self._send(line))
+        call = self._means.one()
+        await line.send(h11.Request(method=call.method, target=call.path or "/", headers=self._headers(call)))
+        sending = asyncio.create_task(_send(line, call.body_bytes))
         try:
             # Read while sending: a server may answer before it has read everything, and then reads no more.
             await self._receive(line, sight)
@@ -98,13 +100,6 @@ class Http1Caller:
             reader, writer = await self._means.dialler.open(self._means.call.target)
             self._line = _Line(reader, writer, next(self._means.numbers))
         return self._line
-
-    async def _send(self, line: _Line) -> None:
-        call = self._means.one()
-        await line.send(h11.Request(method=call.method, target=call.path or "/", headers=self._headers(call)))
-        for piece in filling(call.body_bytes):
-            await line.send(h11.Data(data=piece))
-        await line.send(h11.EndOfMessage())
 
     def _headers(self, call: Call) -> list[tuple[bytes, bytes]]:
         given = [(name.encode(), value.encode("latin-1", "replace")) for name, value in call.headers]
@@ -135,6 +130,12 @@ class Http1Caller:
                 raise BrokenOff("the connection was closed without an answer")
         self.text = body.text if self._keep else ""
         body.end(self._means.call.body_bytes)
+
+
+async def _send(line: _Line, size: int) -> None:
+    for piece in filling(size):
+        await line.send(h11.Data(data=piece))
+    await line.send(h11.EndOfMessage())
 
 
 def texts(headers: "h11._headers.Headers") -> Headers:

@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -31,14 +32,14 @@ from services.conformance.core.wishes import Wishes
 from services.conformance.edges.agents import Agents, AgentSilent
 from services.conformance.exerciser.calling.trouble import UnknownName
 from services.conformance.exerciser.exercising import exercising
-from services.conformance.exerciser.settings import ExerciserSettings, Role
+from services.conformance.exerciser.settings import ExerciserGroup, ExerciserSettings, Role
 from steward.bus.asking import Heard
 from steward.bus.client import Bus
 from steward.bus.settings import BusSettings
 from steward.clock import SystemClock
 from steward.errors import ConfigurationError
 from steward.testing.nats import NatsServer
-from tests.services.conformance.cast import AMPLE, CLUSTER, RUN, Cast, eventually, loopback_address
+from tests.services.conformance.cast import AMPLE, CLUSTER, RUN, Cast, assembled, eventually, loopback_address
 
 SECOND = timedelta(seconds=1)
 
@@ -307,6 +308,23 @@ async def test_a_report_outlives_its_asker(cast: Cast) -> None:
     assert report is not None
     assert isinstance(report.seen, Replies)
     assert await cast.agents.reported(RUN, "never given") is None
+
+
+async def test_an_agent_may_begin_before_its_bus(tmp_path: Path) -> None:
+    server = NatsServer()
+    await server.start()
+    await server.kill()
+    who = ExerciserGroup(run=RUN, pod="cm-0", listen=loopback_address(), ports={Port.LOOPBACK: 0}, spool=tmp_path)
+    bus = BusSettings(servers=(server.url,), cluster=CLUSTER)
+    try:
+        async with exercising(ExerciserSettings(bus=bus, exerciser=who)) as exerciser:
+            assert exerciser.ports[Port.HTTP] == PORTS[Port.HTTP]
+            await server.start()
+            async with assembled(server.url, tmp_path) as others:
+                await others.until_present("cm-0")
+                assert isinstance((await others.do("cm-0", Lookup(name="localhost"))).seen, Answers)
+    finally:
+        await server.close()
 
 
 async def test_an_agent_needs_a_run() -> None:

@@ -1,17 +1,36 @@
 """Every protocol from an agent to an echo server, without a mesh in between."""
 
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import TypeAlias
+
+import grpc.aio
 import pytest
+import pytest_asyncio
 
-from services.conformance.core.orders import Call, Conversation, Protocol, Trouble
-from services.conformance.core.stage import Port
+from services.conformance.core.orders import Call, Conversation, Echo, Protocol, Trouble
+from services.conformance.core.stage import PORTS, Port
 from services.conformance.core.wishes import Wishes
-from tests.services.conformance.cast import Cast, Played
+from steward.testing.nats import NatsServer
+from tests.services.conformance.cast import Cast, Played, assembled
+
+Asking: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
+Talking: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cast(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Cast]:
+    """One stage for all of these: they leave nothing behind that another could see."""
+    folder: Path = tmp_path_factory.mktemp("spools")
+    async with NatsServer() as nats, assembled(nats.url, folder) as stage:
+        await stage.play("cm-0")
+        yield stage
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def server(cast: Cast) -> Played:
-    """An echo server, and an agent `cm-0`."""
-    await cast.play("cm-0")
+    """An echo server."""
     return await cast.serve("sm-0")
 
 
@@ -121,7 +140,7 @@ async def test_who_waits_for_too_long_says_so(cast: Cast, server: Played, port: 
 
 @pytest.mark.parametrize("port", [Port.HTTP, Port.H2C, Port.GRPC], ids=str)
 async def test_of_every_hundred_exactly_as_many_fail_as_was_asked(cast: Cast, server: Played, port: Port) -> None:
-    path = Wishes(fail_percent=30, id="some").on()
+    path = Wishes(fail_percent=30, id=f"some-{port}").on()
     replies = await cast.calls("cm-0", Call(target=server.at(port), protocol=NATIVE[port][0], path=path, times=50))
     failed = [reply for reply in replies if reply.status == 503 or (reply.grpc_status or 0) == 14]
     assert len(failed) == 15
@@ -197,6 +216,34 @@ async def test_many_grpc_calls_share_one_connection(cast: Cast, server: Played) 
     assert {(reply.grpc_status, reply.connection) for reply in replies} == {(0, 1)}
 
 
+async def test_the_client_of_the_grpc_library_is_served(server: Played) -> None:
+    async with grpc.aio.insecure_channel(f"{server.address}:{PORTS[Port.GRPC]}") as channel:
+        ask: Asking = channel.unary_unary("/shop.v1.Basket/Add")
+        echo = Echo.model_validate_json(await ask(b"x", metadata=(("x-mine", "1"),)))
+        assert (echo.pod, echo.path) == ("sm-0", "/shop.v1.Basket/Add")
+        with pytest.raises(grpc.aio.AioRpcError, match="was asked to fail") as failed:
+            await ask(b"x", metadata=(("x-echo-query", "status=9"),))
+        assert failed.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+        talk: Talking = channel.stream_stream("/shop.v1.Basket/Talk")(
+            metadata=(("x-echo-conversation", "Bidirectional"),)
+        )
+        for number in range(3):
+            await talk.write(b"%d" % number)
+            assert await talk.read() == b"%d" % number
+        await talk.done_writing()
+        assert await talk.code() is grpc.StatusCode.OK
+
+
+@pytest.mark.parametrize(
+    ("path", "headers"), [("/with a space", ()), ("/", (("x y", "z"),)), ("/", (("x", "a\r\nb: c"),))]
+)
+async def test_a_request_that_nobody_can_make_is_told_as_such(
+    cast: Cast, server: Played, path: str, headers: tuple[tuple[str, str], ...]
+) -> None:
+    reply = await cast.call("cm-0", Call(target=server.at(), path=path, headers=headers))
+    assert (reply.trouble, reply.status) == (Trouble.BAD_PROTOCOL, None)
+
+
 async def test_a_websocket_tells_its_close_code(cast: Cast, server: Played) -> None:
     call = Call(target=server.at(Port.WEBSOCKET), protocol=Protocol.WEBSOCKET, messages=200, body_bytes=500)
     reply = await cast.call("cm-0", call)
@@ -212,7 +259,7 @@ async def test_a_websocket_tells_its_close_code(cast: Cast, server: Played) -> N
         (Wishes(), (("sec-websocket-version", "1"),), 400),
         (Wishes(status=503), (), 503),
         (Wishes(status=302), (), 302),
-        (Wishes(fail_until=1, id="ws"), (), 503),
+        (Wishes(fail_until=1, id="upgrade"), (), 503),
     ],
     ids=["wrong version", "asked to fail", "redirected", "failing once"],
 )
