@@ -36,7 +36,7 @@ from steward.testing.dataplane.proxy.stream import Stream, copy_both_ways, open_
 from steward.testing.linkerd.values import NAMESPACE
 
 PROXY_PORTS = (4140, INBOUND_PORT, 4191)
-OUTSIDE_PORTS = (80, 443, 8080, 8443, 9090)
+OUTSIDE_PORTS = (80, 443, 5432, 8080, 8443, 9090)
 _SKIP_SUBNETS = "config.linkerd.io/skip-subnets"
 
 

@@ -31,6 +31,8 @@ QUICK = Timings(
     propagation=timedelta(milliseconds=2),
 )
 PORT = 8080
+FRONT = 8000
+"""The port of every Service; below 1024 only some users may listen."""
 
 
 @asynccontextmanager
@@ -66,7 +68,7 @@ class Lab:
         self.mesh.workload("Deployment", namespace, name, replicas, changes=changes)
 
     def service(self, name: str, namespace: str = "shop", **more: Json) -> None:
-        spec: JsonObject = {"selector": {"app": name}, "ports": [{"name": "http", "port": 80, "targetPort": PORT}]}
+        spec: JsonObject = {"selector": {"app": name}, "ports": [{"name": "http", "port": FRONT, "targetPort": PORT}]}
         self.mesh.cluster.create(SERVICES, {"metadata": {"name": name}, "spec": {**spec, **more}}, namespace)
 
     def apply(self, *objects: JsonObject) -> None:
@@ -86,7 +88,7 @@ class Lab:
     def ip(self, app: str, namespace: str = "shop") -> str:
         return text(self.mesh.cluster.list(PODS, namespace, labels=f"app={app}")[0], "status", "podIP")
 
-    async def get(self, client: str, host: str, path: str = "/", port: int = 80, **headers: str) -> Response:
+    async def get(self, client: str, host: str, path: str = "/", port: int = FRONT, **headers: str) -> Response:
         namespace, _, name = client.rpartition("/")
         source = self.ip(name, namespace or "shop")
         (address, *_) = await self.plane.resolve(host, namespace or "shop")

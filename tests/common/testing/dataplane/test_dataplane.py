@@ -97,7 +97,7 @@ async def test_routes_are_followed() -> None:
         await shop(it)
         it.workload("other")
         it.service("other")
-        it.apply(route("split", rule("other", path="/other")))
+        it.apply(route("split", rule("other", path="/other"), port=8000))
         await it.plane.settled()
         assert (await it.get("cm", WEB, "/elsewhere")).status == 404
         answered = await it.get("cm", WEB, "/other")
@@ -146,7 +146,7 @@ async def test_an_egress_network_denies_what_lies_outside() -> None:
         await shop(it)
         it.apply(egress("Deny"))
         await it.plane.settled()
-        denied = await it.get("cm", "192.0.2.10")
+        denied = await it.get("cm", "192.0.2.10", port=8080)
         assert (denied.status, error(denied)) == (403, "traffic not allowed")
 
 
@@ -155,7 +155,7 @@ async def test_what_answers_outside_is_reached_unless_it_is_denied() -> None:
         await shop(it)
         inside = it.plane.addresses.inside(it.ip("web"))
         it.plane.network.hosts["198.51.100.10"] = (inside, 8080)
-        assert (await it.get("cm", "198.51.100.10")).status == 200
+        assert (await it.get("cm", "198.51.100.10", port=8080)).status == 200
 
 
 async def test_the_admin_port_shows_figures_unless_a_strict_default_forbids_it() -> None:
@@ -191,7 +191,7 @@ async def test_a_network_policy_keeps_connections_from_arriving() -> None:
 
 
 async def test_a_skipped_port_goes_past_both_proxies() -> None:
-    skips = {"config.linkerd.io/skip-outbound-ports": "80", "config.linkerd.io/skip-inbound-ports": "8080"}
+    skips = {"config.linkerd.io/skip-outbound-ports": "8000", "config.linkerd.io/skip-inbound-ports": "8080"}
     async with lab() as it:
         it.workload("web", changes=in_pod(skips))
         it.workload("cm", changes=in_pod(skips))
@@ -236,7 +236,7 @@ class TestTheControlPlaneDown:
             }
             for pod in pods:
                 async with ProxyApi(f"{text(pod, 'status', 'podIP')}:8086") as api:
-                    found = await api.endpoints(f"{WEB}:80", context=context_token("shop"))
+                    found = await api.endpoints(f"{WEB}:8000", context=context_token("shop"))
                     assert found.targets == wanted
             stale = text(pods[1], "metadata", "name")
             it.plane.faults.switch_on(faults.STALE_REPLICA, Scope(pod=stale))
@@ -245,7 +245,7 @@ class TestTheControlPlaneDown:
             sizes = []
             for pod in pods:
                 async with ProxyApi(f"{text(pod, 'status', 'podIP')}:8086") as api:
-                    sizes.append(len((await api.endpoints(f"{WEB}:80")).addresses))
+                    sizes.append(len((await api.endpoints(f"{WEB}:8000")).addresses))
             assert sizes == [3, 2]
 
 
@@ -340,7 +340,7 @@ async def test_plain_requests_about_nothing_are_answered_as_by_linkerd() -> None
         address = text(controller, "status", "podIP")
         async with ProxyApi(f"{address}:8086", timeout=timedelta(milliseconds=300)) as api:
             for authority, code in (
-                ("nosuch.shop.svc.cluster.local:80", "NotFound"),
+                ("nosuch.shop.svc.cluster.local:8000", "NotFound"),
                 ("example.com:80", "InvalidArgument"),
             ):
                 with pytest.raises(ProxyApiError) as refused:

@@ -1,6 +1,6 @@
 """Objects of Linkerd and of the Gateway API, as short as tests want them."""
 
-from steward.jsonvalue import Json, JsonObject
+from steward.jsonvalue import Json, JsonObject, rows
 
 POLICY = "policy.linkerd.io"
 GATEWAY = "gateway.networking.k8s.io"
@@ -13,8 +13,12 @@ def thing(api: str, kind: str, name: str, spec: JsonObject, namespace: str = "sh
 
 def route(name: str, *rules: JsonObject, to: str = "web", namespace: str = "shop", **more: Json) -> JsonObject:
     kind = str(more.pop("kind", "HTTPRoute"))
+    port = more.pop("port", 80)
+    for one in rules:
+        for backend in rows(one, "backendRefs"):
+            backend["port"] = port
     version = "v1alpha2" if kind in ("TLSRoute", "TCPRoute") else "v1"
-    parent: JsonObject = {"group": "core", "kind": "Service", "name": to, "namespace": "shop", "port": 80}
+    parent: JsonObject = {"group": "core", "kind": "Service", "name": to, "namespace": "shop", "port": port}
     spec: JsonObject = {"parentRefs": [more.pop("parent", parent)], "rules": list[Json](rules), **more}
     return thing(f"{GATEWAY}/{version}", kind, name, spec, namespace)
 
