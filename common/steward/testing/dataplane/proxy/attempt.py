@@ -7,7 +7,7 @@ from steward.testing.dataplane.proxy import outbound_faults as broken
 from steward.testing.dataplane.proxy.accrual import is_failure
 from steward.testing.dataplane.proxy.balancer import Balancer, Slot
 from steward.testing.dataplane.proxy.exchange import Request, Response, Version, header, without
-from steward.testing.dataplane.proxy.failures import ExchangeFailed, StreamReset
+from steward.testing.dataplane.proxy.failures import ExchangeFailed, GoAway, StreamReset
 from steward.testing.dataplane.proxy.grpc_codes import classify
 from steward.testing.dataplane.proxy.http_client import HttpConnection
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
@@ -22,6 +22,7 @@ from steward.testing.dataplane.proxy.own_errors import (
 from steward.testing.dataplane.proxy.passing_body import passing
 
 REQUIRED_ID = "l5d-require-id"
+_CHANGES_OF_MIND = 3
 Classify = Callable[[int, str], str]
 
 
@@ -37,9 +38,16 @@ class Backing:
 async def attempt(context: OutboundContext, backing: Backing, request: Request) -> Response:
     """Raises `OwnError` where no endpoint was to be had; a connection that broke is a response already."""
     balancer = backing.balancer
-    slot, connection = await balancer.connected(request.version, upgrade=request.wants_upgrade)
-    _insist(context, slot, request)
-    return await _Attempt(context, backing, slot).run(connection, request)
+    for again in reversed(range(_CHANGES_OF_MIND)):
+        slot, connection = await balancer.connected(request.version, upgrade=request.wants_upgrade)
+        _insist(context, slot, request)
+        try:
+            return await _Attempt(context, backing, slot).run(connection, request)
+        except GoAway:
+            # The server never looked at it, and leaves: no client should notice.
+            if not (again and request.body.empty):
+                raise
+    raise AssertionError(request)
 
 
 def _insist(context: OutboundContext, slot: Slot, request: Request) -> None:
@@ -71,7 +79,7 @@ class _Attempt:
             response = await connection.send(sent)
         except ExchangeFailed as error:
             self._failed()
-            if isinstance(error, StreamReset) and request.version is Version.HTTP2:
+            if isinstance(error, StreamReset) and (request.version is Version.HTTP2 or _unseen(error, request)):
                 raise
             place = f"endpoint {self._slot.endpoint.ip}:{self._slot.endpoint.port}"
             return respond(CONNECTION, f"{place}: connection error", request, self._context.clock.now())
@@ -140,6 +148,10 @@ class _Attempt:
         self._backing.balancer.over(self._slot)
         outcome = {"classification": "failure", "grpc_status": "", "error": "unclassified"}
         self._context.metrics.count("response_total", **outcome, **self._labels)
+
+
+def _unseen(error: StreamReset, request: Request) -> bool:
+    return isinstance(error, GoAway) and request.body.empty
 
 
 def _code(response: Response) -> str:

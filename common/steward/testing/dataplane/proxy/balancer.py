@@ -165,8 +165,8 @@ class Balancer:
             self._figures.queued(self._queue)
         endless = self._context.broken(broken.NO_FAILFAST)
         try:
-            async with asyncio.timeout(None if endless else self._context.timings.failfast.total_seconds()):
-                return await self._first_that_connects(http)
+            async with asyncio.timeout(None if endless else self._context.timings.failfast.total_seconds()) as limit:
+                return await self._first_that_connects(http, limit)
         except TimeoutError:
             self._shut_gate()
             raise fail_fast() from None
@@ -175,7 +175,10 @@ class Balancer:
             if self._figures is not None:
                 self._figures.dispatched(self._queue, self._context.clock.monotonic() - begun)
 
-    async def _first_that_connects(self, http: tuple[Version, bool] | None) -> tuple[Slot, HttpConnection | None]:
+    async def _first_that_connects(
+        self, http: tuple[Version, bool] | None, limit: asyncio.Timeout
+    ) -> tuple[Slot, HttpConnection | None]:
+        ends = limit.when()
         while True:
             slot = self._pick()
             if slot is None:
@@ -186,9 +189,12 @@ class Balancer:
                 continue
             if http is None:
                 return slot, None
+            if ends is not None:
+                limit.reschedule(asyncio.get_running_loop().time() + self._context.patience)
             connection = await self._connection(slot, *http)
             if connection is not None:
                 return slot, connection
+            limit.reschedule(ends)
 
     async def _connection(self, slot: Slot, version: Version, upgrade: bool) -> HttpConnection | None:  # noqa: FBT001
         try:
@@ -212,7 +218,7 @@ class Balancer:
             await self._context.clock.sleep(self._context.backoff(slot.attempts))
             slot.attempts += 1
             try:
-                async with asyncio.timeout(self._context.timings.failfast.total_seconds()):
+                async with asyncio.timeout(self._context.patience):
                     await slot.connections.http(slot.connections.version(version, upgrade=False))
             except (ExchangeFailed, TimeoutError):
                 continue

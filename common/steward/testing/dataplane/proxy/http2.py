@@ -114,6 +114,9 @@ class Wire:
             self.flush()
         except ExchangeFailed as error:
             failure = error
+        except asyncio.CancelledError:
+            self.goodbye()
+            raise
         finally:
             self.leaving = True
             for exchange in list(self.exchanges.values()):

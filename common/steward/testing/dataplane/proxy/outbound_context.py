@@ -9,6 +9,8 @@ from steward.testing.dataplane.config import ProxySettings, Timings
 from steward.testing.dataplane.faults import Fault, Faults
 from steward.testing.dataplane.proxy.ports import Connect, Credentials, Metrics
 
+_HANDSHAKE = timedelta(seconds=2)
+
 
 @dataclass(frozen=True, slots=True)
 class OutboundContext:
@@ -26,6 +28,11 @@ class OutboundContext:
     def broken(self, fault: Fault) -> bool:
         """Whether a fault is on in this pod."""
         return self.faults.on(fault, self.settings)
+
+    @property
+    def patience(self) -> float:
+        """Seconds that a connection may take to come about. Cryptography is not scaled down with the other waits."""
+        return max(self.timings.failfast, _HANDSHAKE).total_seconds()
 
     def backoff(self, attempt: int) -> timedelta:
         """How long to wait before another connection is tried: a thirtieth of failfast, doubled each time."""
