@@ -31,7 +31,7 @@ class _Held:
 
     def used(self, reply: Reply) -> None:
         """Take note of a use: a connection with another number means that the one before was lost."""
-        failed = reply.trouble is not None or (reply.grpc_status or 0) != 0
+        failed = reply.trouble is not None or (reply.grpc_status or 0) != 0 or (reply.status or 0) >= 500
         self.uses += not failed
         self.failures += failed
         if reply.connection and self.connection and reply.connection != self.connection:

@@ -56,6 +56,7 @@ class Link:
         self._fuller = asyncio.Event()
         self._taken: OrderedDict[str, None] = OrderedDict()
         self._doing: set[asyncio.Task[None]] = set()
+        self._working = asyncio.TaskGroup()
 
     async def keep(self) -> None:
         """Work until cancelled."""
@@ -63,22 +64,16 @@ class Link:
             ended = Refused(reason="Interrupted", message="the agent ended while it did this, and is back")
             self._spool.keep(order, packed(self._agent.report(order, ended)))
         cluster, who = self._bus.cluster, self._settings
-        try:
-            async with AsyncExitStack() as listening, asyncio.TaskGroup() as working:
-                working.create_task(self._tell_always(), name="tell")
-                subject = orders_subject(cluster, who.run, who.pod)
-                await listening.enter_async_context(self._bus.listen(subject, self._ordered))
-                subject = stop_subject(cluster, who.run, who.pod)
-                await listening.enter_async_context(self._bus.listen(subject, self._stopped))
-                subject = roll_call_subject(cluster, who.run)
-                await listening.enter_async_context(self._bus.listen(subject, self._called))
-                self._bus.on_reconnect(self._back)
-                working.create_task(self._beat(), name="heartbeat")
-        finally:
-            for task in tuple(self._doing):
-                task.cancel()
-            if self._doing:
-                await asyncio.wait(self._doing)
+        async with self._working as working, AsyncExitStack() as listening:
+            working.create_task(self._tell_always(), name="tell")
+            for subject, receive in (
+                (orders_subject(cluster, who.run, who.pod), self._ordered),
+                (stop_subject(cluster, who.run, who.pod), self._stopped),
+                (roll_call_subject(cluster, who.run), self._called),
+            ):
+                await listening.enter_async_context(self._bus.listen(subject, receive))
+            self._bus.on_reconnect(self._back)
+            await self._beat()
 
     async def _ordered(self, heard: Heard) -> bytes:
         try:
@@ -97,7 +92,7 @@ class Link:
         if len(self._taken) > _MOST_REMEMBERED:
             self._taken.popitem(last=False)
         self._spool.take(order.id)
-        task = asyncio.create_task(self._carry_out(order), name=f"order {order.id}")
+        task = self._working.create_task(self._carry_out(order), name=f"order {order.id}")
         self._doing.add(task)
         task.add_done_callback(self._doing.discard)
         return TAKEN

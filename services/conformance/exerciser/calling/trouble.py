@@ -29,7 +29,8 @@ class NotUnderstood(StewardError):
     """The other side speaks something else."""
 
 
-EXPECTED = (OSError, EOFError, h11.ProtocolError, H2ProtocolError, WebSocketException, StewardError)
+EXPECTED = (OSError, EOFError, h11.ProtocolError, H2ProtocolError, WebSocketException, StewardError, ValueError)
+"""A ValueError is what libraries raise for a name, a header or a status that cannot be one."""
 _UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL, errno.ENETDOWN)
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Trouble], ...] = (
     ((UnknownName, socket.gaierror), Trouble.UNKNOWN_NAME),

@@ -136,6 +136,8 @@ def http_answer(answer: Answer) -> HttpAnswer:
     headers = [(POD_HEADER, echo.pod)]
     status = 400 if answer.problem else wishes.answered(echo.attempt, fine=200, failing=503)
     status = status if 200 <= status <= 599 else 400
+    # This is no proxy: a tunnel would begin behind any other answer.
+    status = 405 if echo.method == "CONNECT" else status
     kind, length = "application/json", None if wishes.stream else len(encoded(echo))
     if answer.problem:
         headers.append(("x-echo-problem", answer.problem))

@@ -30,7 +30,7 @@ from services.conformance.exerciser.serving.echoing import (
 )
 from steward.errors import ConfigurationError
 
-SERVICE = "steward.exerciser.v1.Echo"
+SERVICE = GRPC_SERVICE
 QUERY_KEY = "x-echo-query"
 CONVERSATION_KEY = "x-echo-conversation"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

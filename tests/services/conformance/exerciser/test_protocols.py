@@ -234,6 +234,16 @@ async def test_the_client_of_the_grpc_library_is_served(server: Played) -> None:
         assert await talk.code() is grpc.StatusCode.OK
 
 
+async def test_an_echo_server_is_no_proxy(cast: Cast, server: Played) -> None:
+    reply = await cast.call("cm-0", Call(target=server.at(), method="CONNECT", path="192.0.2.1:80"))
+    assert (reply.status, reply.trouble) == (405, None)
+
+
+async def test_a_server_name_that_is_none_is_told_as_such(cast: Cast, server: Played) -> None:
+    call = Call(target=server.at(Port.TLS), protocol=Protocol.TLS, server_name=f"{'x' * 80}.invalid")
+    assert (await cast.call("cm-0", call)).trouble is not None
+
+
 @pytest.mark.parametrize(
     ("path", "headers"), [("/with a space", ()), ("/", (("x y", "z"),)), ("/", (("x", "a\r\nb: c"),))]
 )
