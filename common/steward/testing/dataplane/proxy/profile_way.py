@@ -10,6 +10,7 @@ from steward.testing.dataplane.config import Backend, Profile, ProfileRoute
 from steward.testing.dataplane.proxy import outbound_faults as broken
 from steward.testing.dataplane.proxy.attempt import Backing, attempt
 from steward.testing.dataplane.proxy.exchange import Request, Response, header
+from steward.testing.dataplane.proxy.failures import ExchangeFailed
 from steward.testing.dataplane.proxy.grpc_codes import classify
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
 from steward.testing.dataplane.proxy.own_errors import (
@@ -125,7 +126,8 @@ class ProfileWay:
         self._count("actual_request", course)
         try:
             response = await attempt(self._context, Backing(balancer, partial(classified, course.route)), request)
-        except BaseException:
+        except (OwnError, ExchangeFailed):
+            # One that was given up for its timeout is counted at its route alone.
             self._failed("actual_response", course, "unclassified")
             raise
         return self._watched("actual_response", course, response)

@@ -124,6 +124,12 @@ class OutboundSide:
         self.known.set()
         return told
 
+    async def forgotten(self, ip: str, port: int) -> None:
+        """Return when the proxy knows nothing about an address any more, and neither does the control plane."""
+        told = self.told.pop((ip, port))
+        if told is not None:
+            await told.closed.wait()
+
     async def listen(self, ip: str, port: int, accept: Callable[[Stream], Awaitable[None]]) -> None:
         """Make an address reachable."""
         self._reachable[ip, port] = await self._stack.enter_async_context(listening(accept))
