@@ -35,6 +35,10 @@ class Conversation(StrEnum):
     BIDIRECTIONAL = "Bidirectional"
 
 
+GRPC_SERVICE = "steward.exerciser.v1.Echo"
+"""What gRPC calls without a path of their own go to; its methods are named as the conversations are."""
+
+
 class Target(Part):
     """Where a call goes. `host` is dialled; `authority`, where given, is what the request names instead."""
 

@@ -51,6 +51,7 @@ class Table:
     lines: tuple[Line, ...]
     first: str
     server: str
+    """Whose proxy counts; empty where its metrics are closed to us too."""
     denials: Series | None = None
     allowances: Series | None = None
     bound: Callable[[Stage], timedelta] = field(default=lambda stage: stage.timings.propagation)
@@ -69,13 +70,16 @@ class Table:
                 f"{leading.name} {wish}",
                 self.bound(stage),
             ),
-            Pages(BEFORE, self.server),
+            *self._look(BEFORE),
             *(
                 Calls(line.name, line.actor, line.call(stage).model_copy(update={"times": line.times, "keep": False}))
                 for line in self.lines
             ),
-            Pages(AFTER, self.server),
+            *self._look(AFTER),
         )
+
+    def _look(self, name: str) -> tuple[Step, ...]:
+        return (Pages(name, self.server),) if self.server else ()
 
     def proof(self, stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
         """Every line as it should be, and the server's proxy counted what it did."""
@@ -85,7 +89,12 @@ class Table:
             found.append(all_are(line.name, replies, _wanted(line), partial(fits, line)))
             if not line.allowed and line.refused >= 400:
                 found.append(made_by(f"{line.name}: refused by", replies, Maker.SERVER_PROXY))
-        pages = between(evidence, BEFORE, AFTER)
+        return (*found, *self._counted(evidence))
+
+    def _counted(self, evidence: Evidence) -> tuple[AssertionResult, ...]:
+        if not self.server:
+            return ()
+        found, pages = [], between(evidence, BEFORE, AFTER)
         denied = sum(line.times for line in self.lines if not line.allowed and line.refused in (403, GRPC_DENIED, 0))
         if self.denials is not None and denied:
             found.append(counter_grew("denials counted", pages, self.denials, denied))

@@ -33,7 +33,8 @@ def _name(mode: str) -> str:
 
 
 def _call(name: str) -> Callable[[Stage], Call]:
-    return lambda stage: get(at_service(stage, name), timeout=5)
+    # Not `/`: what kubelet probes is open to everybody, whatever the policy.
+    return lambda stage: get(at_service(stage, name), "/guarded", timeout=5)
 
 
 def _objects(mode: str) -> Callable[[Stage], tuple[JsonObject, ...]]:
@@ -57,8 +58,8 @@ def _table(mode: str) -> Table:
         objects=_objects(mode),
         lines=lines,
         first="meshed client",
-        server=name,
-        denials=series("inbound_http_authz_deny_total", target_port=port) if not (meshed and unmeshed) else None,
+        server=name if mode != "deny" else "",
+        denials=series("inbound_http_authz_deny_total", target_port=port) if meshed and not unmeshed else None,
         allowances=series("inbound_http_authz_allow_total", target_port=port) if meshed else None,
         bound=lambda stage: stage.timings.settle,
     )

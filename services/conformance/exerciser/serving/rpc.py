@@ -13,7 +13,7 @@ from typing import TypeAlias
 import grpc
 import grpc.aio
 
-from services.conformance.core.orders import Conversation, Headers
+from services.conformance.core.orders import GRPC_SERVICE, Conversation, Headers
 from services.conformance.core.wishes import GRPC_UNAVAILABLE, LARGEST_BODY
 from services.conformance.exerciser.serving.echoing import (
     DIGEST_HEADER,
