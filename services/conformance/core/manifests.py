@@ -308,8 +308,9 @@ def _container(made: Production, part: _Part) -> JsonObject:
         "args": ["python", "-m", "services.conformance.exerciser"],
         "env": _environment(made, part),
         "ports": [{"name": str(port), "containerPort": number} for port, number in _listening()],
+        # A path that no probe calls: the proxy lets everybody through to whatever the kubelet asks for.
         "readinessProbe": {
-            "httpGet": {"path": "/", "port": PORTS[Port.HTTP]},
+            "httpGet": {"path": "/ready", "port": PORTS[Port.HTTP]},
             "periodSeconds": 2,
             "timeoutSeconds": 2,
             "failureThreshold": 3,
