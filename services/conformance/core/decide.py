@@ -200,8 +200,10 @@ def _stage(run: ConformanceRun, facts: Facts) -> Act | None:
         return End(Said("PreflightRefused", "; ".join(facts.problems))) if facts.problems else Admit()
     if is_so(run, DEPLOYED):
         return None
+    if is_so(run, DEPLOYED) is None:
+        return Deploy()
     if facts.missing is None:
-        return Muster() if status_of(run).namespaces else Deploy()
+        return Muster()
     if not facts.missing:
         return Raise()
     since = condition_of(status_of(run).conditions, PREFLIGHTED)

@@ -134,6 +134,13 @@ def owning(run: ConformanceRun, namespaces: Sequence[OwnedNamespace]) -> Conform
     return _with(run, namespaces=tuple(sorted(namespaces, key=lambda each: each.name)))
 
 
+def laid_out(run: ConformanceRun, now: datetime) -> ConformanceRun:
+    """Every object was applied; a cast that was ready stays so."""
+    if is_so(run, DEPLOYED):
+        return run
+    return said(run, DEPLOYED, ConditionStatus.FALSE, Said("Applied", "waiting until the cast is ready"), now)
+
+
 def told(run: ConformanceRun, results: Iterable[FeatureResult], states: Mapping[str, FeatureState]) -> ConformanceRun:
     """With what was found out; of each feature the latest cycle shows."""
     lines = {line.feature: line for line in status_of(run).features}

@@ -63,11 +63,12 @@ class Company:
     async def _conduct(self, name: str) -> None:
         """One run, until it is over; what fails is begun again, later each time."""
         bell = self._bells[name]
+        conductor = Conductor(self._world, self._resources, name, bell)
         failures = 0
         try:
             while True:
                 try:
-                    act = await Conductor(self._world, self._resources, name, bell).conduct()
+                    act = await conductor.conduct()
                     failures = 0
                 except UnreadableRun as error:
                     self._world.log.error("run left alone", error=str(error))  # noqa: TRY400 - no failure of ours

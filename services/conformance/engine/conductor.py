@@ -175,6 +175,7 @@ class Conductor:
         await self._change(run, lambda current, _: ledger.owning(current, owned))
         for thing in (*manifests.furniture(made), *manifests.cast(made)):
             await cluster.put(thing)
+        await self._change(run, ledger.laid_out)
 
     async def _raise(self, run: ConformanceRun) -> None:
         def raised(current: ConformanceRun, now: datetime) -> ConformanceRun:
