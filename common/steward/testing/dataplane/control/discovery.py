@@ -32,6 +32,7 @@ _APP_PROTOCOLS = {
     "linkerd.io/tcp": Protocol.OPAQUE,
     "linkerd.io/tls": Protocol.TLS,
 }
+_SKIP_INBOUND = "config.linkerd.io/skip-inbound-ports"
 _PAST = (broken.STALE_ENDPOINTS, broken.STALE_REPLICA, broken.NEW_PODS_MISSING, broken.REMOVED_PODS_STAY)
 
 
@@ -169,18 +170,22 @@ class Directory:
                 continue
             address = text(one, "addresses", 0)
             service: Labels = (("namespace", asked.namespace), ("service", asked.service))
-            external = text(one, "targetRef", "kind") == EXTERNAL_WORKLOADS.kind
-            kind = EXTERNAL_WORKLOADS if external else PODS
-            target = self.world.find(kind, text(one, "targetRef", "name"), asked.namespace)
-            if target is None or not port:
+            name, kind = text(one, "targetRef", "name"), text(one, "targetRef", "kind")
+            external = kind == EXTERNAL_WORKLOADS.kind
+            target = self.world.find(EXTERNAL_WORKLOADS if external else PODS, name, asked.namespace) if name else None
+            if not port or (name and target is None):
                 continue
-            if external:
+            if target is None:
+                # Written by hand: nobody knows what is behind the address.
+                yield Endpoint(ip=address, port=port, labels=service)
+            elif external:
                 yield self._of_workload(target, port, address, service)
             else:
                 yield self._of_pod(target, port, address, service)
 
     def _of_pod(self, pod: JsonObject, port: int, ip: str, service: Labels) -> Endpoint:
-        identity = self.world.identity_of(pod)
+        # Nobody would answer TLS on a port that is not redirected to the proxy.
+        identity = None if port in self._skipped(pod) else self.world.identity_of(pod)
         opaque = identity is not None and self.opaque_at(pod, port)
         node = text(pod, "spec", "nodeName")
         labels = service or (("namespace", namespace_of(pod)),)
@@ -195,6 +200,10 @@ class Directory:
             node=node,
             labels=(*labels, *_pod_labels(pod)),
         )
+
+    def _skipped(self, pod: JsonObject) -> frozenset[int]:
+        declared = annotations_of(pod).get(_SKIP_INBOUND)
+        return frozenset() if declared is None else port_numbers(declared, container_ports(pod))
 
     def _of_workload(self, workload: JsonObject, port: int, ip: str, service: Labels) -> Endpoint:
         identity = text(workload, "spec", "meshTLS", "identity") or None

@@ -216,3 +216,20 @@ class TestFaultsOfTheDirectory:
             await web(world)
             world.faults.switch_on(faults.NO_IDENTITY_OF_ENDPOINTS, Scope(pod="web"))
             assert {one.identity for one in endpoints(world)} == {None}
+
+
+async def test_a_slice_written_by_hand_has_endpoints_that_nobody_knows() -> None:
+    slice_: JsonObject = {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {"name": "hand", "namespace": "shop", "labels": {"kubernetes.io/service-name": "web"}},
+        "addressType": "IPv4",
+        "endpoints": [{"addresses": ["192.0.2.9"], "conditions": {"ready": True}}],
+        "ports": [{"name": "http", "port": 9000}],
+    }
+    async with cluster() as world:
+        world.mesh.namespace("shop")
+        world.service("web", IP, selector={})
+        world.apply(slice_)
+        await world.settled()
+        assert [(one.ip, one.port, one.identity) for one in endpoints(world)] == [("192.0.2.9", 9000, None)]
