@@ -11,6 +11,7 @@ from steward.testing.dataplane.config import OutboundTarget, Timings
 from steward.testing.dataplane.control.controller import ControlPlane
 from steward.testing.dataplane.control.discovery import Client
 from steward.testing.dataplane.control.targets import target_of
+from steward.testing.dataplane.control.validation import Validator, validated
 from steward.testing.dataplane.faults import Faults
 from steward.testing.kubernetes.cluster import Patch
 from steward.testing.kubernetes.server import FakeKubernetes
@@ -33,6 +34,12 @@ class Cluster:
 
     def apply(self, *objects: JsonObject) -> None:
         self.mesh.apply(objects, manager="test")
+
+    def validate(self) -> None:
+        """Ask the webhooks about what is applied from here on."""
+        validator = Validator(self.control.world, self.faults, lambda: self.control.runs("destination"))
+        for resource in validated([kind.resource for kind in self.mesh.cluster.kinds]):
+            self.kubernetes.admit(resource, validator.admit, name="validator", operations=("CREATE", "UPDATE"))
 
     def service(self, name: str, ip: str, **more: Json) -> None:
         spec: JsonObject = {
