@@ -191,17 +191,25 @@ class Balancer:
                 return slot, None
             if ends is not None:
                 limit.reschedule(asyncio.get_running_loop().time() + self._context.patience)
-            connection = await self._connection(slot, *http)
+            connection = await self._connection(slot, http, limit)
             if connection is not None:
                 return slot, connection
             limit.reschedule(ends)
 
-    async def _connection(self, slot: Slot, version: Version, upgrade: bool) -> HttpConnection | None:  # noqa: FBT001
+    async def _connection(
+        self, slot: Slot, http: tuple[Version, bool], limit: asyncio.Timeout
+    ) -> HttpConnection | None:
+        version, upgrade = http
         try:
             connection = await slot.connections.http(slot.connections.version(version, upgrade=upgrade))
         except ExchangeFailed:
             self._unreachable(slot, version)
             return None
+        except asyncio.CancelledError:
+            if limit.expired():
+                # Whoever takes that long to connect is not ready: else the gate would stay shut before it for ever.
+                self._unreachable(slot, version)
+            raise
         slot.attempts = 0
         return connection
 

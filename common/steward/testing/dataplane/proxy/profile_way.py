@@ -9,7 +9,7 @@ from itertools import count
 from steward.testing.dataplane.config import Backend, Profile, ProfileRoute
 from steward.testing.dataplane.proxy import outbound_faults as broken
 from steward.testing.dataplane.proxy.attempt import Backing, attempt
-from steward.testing.dataplane.proxy.exchange import Request, Response, header
+from steward.testing.dataplane.proxy.exchange import Request, Response, header, with_header
 from steward.testing.dataplane.proxy.failures import ExchangeFailed
 from steward.testing.dataplane.proxy.grpc_codes import classify
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
@@ -27,6 +27,8 @@ from steward.testing.dataplane.proxy.retries import Budget, BudgetPolicy
 from steward.testing.dataplane.proxy.target import Target
 
 _ANY = ProfileRoute("")
+CANONICAL = "l5d-dst-canonical"
+"""By this header the server's proxy knows the profile; the application sees it too."""
 
 
 def classified(route: ProfileRoute, status: int, code: str) -> str:
@@ -65,6 +67,7 @@ class ProfileWay:
     async def handle(self, request: Request, profile: Profile) -> Response:
         """Raises `OwnError`, or what the connection to the server failed with."""
         route = route_of(profile, request)
+        request = replace(request, headers=with_header(request.headers, CANONICAL, profile.authority))
         named = {"direction": "outbound", "dst": profile.authority}
         course = _Course(profile, route, named | ({"rt_route": route.name} if route.name else {}))
         self._count("request", course)
