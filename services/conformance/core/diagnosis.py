@@ -45,6 +45,9 @@ BY_SERVICE = "why-by-service"
 BY_POD = "why-by-pod-address"
 FROM_UNMESHED = "why-from-unmeshed"
 
+READER = "cu"
+"""Pages are read from outside of the mesh: a proxy whose certificate has expired shows them to nobody else."""
+
 _PLAIN = ("su", "cu")
 _VERSIONS = ("v1", "v2")
 
@@ -98,13 +101,13 @@ class Scene:
             once = once.model_copy(update={"target": once.target.model_copy(update={"port": number(self.port)})})
         direct = once.model_copy(update={"target": at_pod(stage, self.server, self.port)})
         return (
-            Pages(CLIENT_BEFORE, self.client),
-            Pages(SERVER_BEFORE, self.server),
+            Pages(CLIENT_BEFORE, self.client, READER),
+            Pages(SERVER_BEFORE, self.server, READER),
             Calls(BY_SERVICE, self.client, once),
             Calls(BY_POD, self.client, direct),
             Calls(FROM_UNMESHED, "cu", direct),
-            Pages(CLIENT_AFTER, self.client),
-            Pages(SERVER_AFTER, self.server),
+            Pages(CLIENT_AFTER, self.client, READER),
+            Pages(SERVER_AFTER, self.server, READER),
         )
 
 

@@ -111,7 +111,7 @@ def _proxy_stale(_stage: Stage, evidence: Evidence) -> str | None:
             for sample in page.select("outbound_http_balancer_endpoints", backend_name=name)
         }
         for port, count in gauges.items():
-            if wanted and count != wanted and port in {str(e.port) for found in told.values() for e in found}:
+            if wanted and count and count != wanted and port in {str(e.port) for found in told.values() for e in found}:
                 return f"{pod} balances over {count:g} endpoints of {name}:{port}, destination tells {wanted}"
     return None
 

@@ -14,7 +14,7 @@ from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.probes.control_plane import NONE, listed, moment
 from services.conformance.core.stage import Stage
 from services.conformance.core.steps import Asked, Looked, Pages, Step
-from services.conformance.core.targets import CLIENT, OTHER, at_pod
+from services.conformance.core.targets import CLIENT, OTHER, UNMESHED, at_pod
 from steward.conformance.results import AssertionResult, Safety, Tier
 from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject, text
@@ -27,13 +27,14 @@ RENEWED_AT = 0.7
 _LATE = 0.15
 """By how much of its life a renewal may be late before the proxy is called stuck."""
 _REFRESHED = "control_identity_cert_refresh_timestamp_seconds"
+_READ = {"client": CLIENT, "other": OTHER, "server": "sm"}
 _KEY_EXCHANGE = "X25519MLKEM768"
 _SUITE = "AES_256_GCM"
 
 
 def _clock(stage: Stage) -> Asked:
     """Any order to an agent tells the time by its own clock, against which certificates are held."""
-    return Asked("clock", CLIENT, Fetch(target=at_pod(stage, CLIENT, 4191), path="/ready"))
+    return Asked("clock", UNMESHED, Fetch(target=at_pod(stage, CLIENT, 4191), path="/ready"))
 
 
 def _leaves_proof(pages: str, whose: str, evidence: Evidence) -> tuple[AssertionResult, ...]:
@@ -70,7 +71,7 @@ def expired_on(*pages: str) -> Cause:
 
 
 def _control_plane_steps(stage: Stage) -> tuple[Step, ...]:
-    read = Pages("control-plane", of="", namespace=stage.linkerd_namespace, labels=COMPONENT)
+    read = Pages("control-plane", of="", by=UNMESHED, namespace=stage.linkerd_namespace, labels=COMPONENT)
     return (read, _clock(stage))
 
 
@@ -90,7 +91,7 @@ CONTROL_PLANE_LEAVES = Probe(
 
 
 def _mesh_steps(stage: Stage) -> tuple[Step, ...]:
-    read = Pages("mesh", of="", labels=f"{CONTROL_PLANE_NS}={stage.linkerd_namespace}")
+    read = Pages("mesh", of="", by=UNMESHED, labels=f"{CONTROL_PLANE_NS}={stage.linkerd_namespace}")
     return (read, _clock(stage))
 
 
@@ -111,11 +112,11 @@ MESH_LEAVES = Probe(
 
 
 def _renewal_steps(stage: Stage) -> tuple[Step, ...]:
-    return (Pages("client", CLIENT), Pages("other", OTHER), Pages("server", "sm"), _clock(stage))
+    return (*(Pages(name, actor, UNMESHED) for name, actor in _READ.items()), _clock(stage))
 
 
 def _all_pages(evidence: Evidence) -> Mapping[str, Page]:
-    return {pod: page for name in ("client", "other", "server") for pod, page in evidence.pages(name).items()}
+    return {pod: page for name in _READ for pod, page in evidence.pages(name).items()}
 
 
 def _overdue(evidence: Evidence) -> list[str]:
@@ -311,7 +312,7 @@ ISSUER = Probe(
 
 
 def _cipher_steps(_stage: Stage) -> tuple[Step, ...]:
-    return (Pages("client", CLIENT), Pages("server", "sm"))
+    return (Pages("client", CLIENT, UNMESHED), Pages("server", "sm", UNMESHED))
 
 
 def _cipher_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:

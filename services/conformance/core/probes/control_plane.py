@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from services.conformance.core.diagnosis import Scene
+from services.conformance.core import diagnosis as why
 from services.conformance.core.evidence import Evidence, NotTold
 from services.conformance.core.known_causes import CP_STALE, CP_UNREACHABLE, cautious
 from services.conformance.core.known_causes.control_plane import ready_addresses
@@ -85,7 +85,8 @@ def moment(written: str) -> float | None:
 
 
 def _available(deployment: JsonObject) -> bool:
-    return is_true(deployment, "Available")
+    """A Deployment that was scaled to nothing calls itself Available too."""
+    return is_true(deployment, "Available") and whole(deployment, "status", "availableReplicas") > 0
 
 
 def is_true(thing: JsonObject, condition: str) -> bool:
@@ -128,7 +129,7 @@ def _absent(_stage: Stage, evidence: Evidence) -> str | None:
     told = [
         f"{name}: {whole(found[name], 'status', 'availableReplicas')} available" if name in found else f"no {name}"
         for name in DEPLOYED
-        if not _available(found.get(name, {})) or not whole(found.get(name, {}), "status", "availableReplicas")
+        if not _available(found.get(name, {}))
     ]
     return "; ".join(told) or None
 
@@ -209,6 +210,19 @@ def _nameless(found: Iterable[ToldEndpoint], meshed: set[str]) -> list[str]:
     return sorted(str(each) for each in found if each.ip in meshed and not each.identity)
 
 
+def _consistency_diagnosis(stage: Stage) -> tuple[Step, ...]:
+    return (Destinations(why.DESTINATIONS, f"{stage.service('sm')}:{PORTS[Port.HTTP]}"),)
+
+
+def _bare(stage: Stage, evidence: Evidence) -> str | None:
+    told = endpoints_told(evidence, "told")
+    if isinstance(told, NotTold):
+        return None
+    meshed = {place.ip for place in stage.pods("sm") if place.proxy}
+    bare = {replica: _nameless(found, meshed) for replica, found in sorted(told.items())}
+    return "; ".join(f"{replica} knows no identity of {listed(each)}" for replica, each in bare.items() if each) or None
+
+
 def _one_stale(_stage: Stage, evidence: Evidence) -> str | None:
     told = endpoints_told(evidence, "told")
     if isinstance(told, NotTold):
@@ -227,9 +241,19 @@ CONSISTENCY = Probe(
     steps=_consistency_steps,
     proof=_consistency_proof,
     soak=True,
-    diagnosis=Scene().steps,
+    diagnosis=_consistency_diagnosis,
     causes=(
         CP_UNREACHABLE,
+        Cause(
+            code="NO_ENDPOINT_IDENTITY",
+            rung=Rung.CONTROL_PLANE,
+            seen=cautious(_bare),
+            message="Destination does not know the identity of meshed pods, so clients speak to them in plain text.",
+            expected="tlsIdentity for each meshed endpoint",
+            disproof="linkerd diagnostics endpoints shows an identity for the pod.",
+            remedy="See that the pods have the label linkerd.io/control-plane-ns; restart linkerd-destination.",
+            command="linkerd diagnostics endpoints <service>.<namespace>.svc.cluster.local:<port> -o json",
+        ),
         Cause(
             code="CP_STALE",
             rung=Rung.CONTROL_PLANE,

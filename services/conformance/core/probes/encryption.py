@@ -111,9 +111,9 @@ TCP = Probe(
 
 def _plaintext_steps(stage: Stage) -> tuple[Step, ...]:
     return (
-        Pages("client-before", CLIENT),
+        Pages("client-before", CLIENT, UNMESHED),
         Calls("plain", CLIENT, get(at_service(stage, "su"), times=3)),
-        Pages("client-after", CLIENT),
+        Pages("client-after", CLIENT, UNMESHED),
     )
 
 

@@ -88,7 +88,7 @@ def policy_says_opaque() -> Cause:
 
 def read_around(*steps: Step) -> tuple[Step, ...]:
     """The steps, between readings of the client's page."""
-    return (Pages("client-before", CLIENT), *steps, Pages("client-after", CLIENT))
+    return (Pages("client-before", CLIENT, UNMESHED), *steps, Pages("client-after", CLIENT, UNMESHED))
 
 
 def _http1_steps(stage: Stage) -> tuple[Step, ...]:
@@ -203,6 +203,12 @@ def _wrong_version(_stage: Stage, evidence: Evidence) -> str | None:
     return f"{len(refused)} of {len(evidence.replies('streams'))} streams were answered 502" if refused else None
 
 
+def _downgraded(_stage: Stage, evidence: Evidence) -> str | None:
+    spoken = {reply.echo.protocol for reply in evidence.replies("streams") if reply.echo is not None}
+    old = sorted(protocol for protocol in spoken if not protocol.startswith("HTTP/2"))
+    return f"the application was spoken to in {', '.join(old)}" if old else None
+
+
 HTTP2 = Probe(
     id="proto.http2",
     claim="HTTP/2 without TLS is carried, a hundred streams over one connection.",
@@ -210,6 +216,16 @@ HTTP2 = Probe(
     steps=_http2_steps,
     proof=_http2_proof,
     causes=(
+        Cause(
+            code="DOWNGRADED",
+            rung=Rung.PROXY,
+            seen=cautious(_downgraded),
+            message="HTTP/2 of the client reaches the application as an older version.",
+            expected="HTTP/2 at the application",
+            disproof="The echo of a stream shows HTTP/2.",
+            remedy="Bring both proxies to the same release; look for something between them that ends HTTP/2.",
+            command="curl --http2-prior-knowledge http://<service>:8081/",
+        ),
         treated_as_opaque(_HTTP2),
         policy_says_opaque(),
         *COMMON,

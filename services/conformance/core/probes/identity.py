@@ -3,7 +3,7 @@
 from services.conformance.core import diagnosis as why
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence, NotTold
-from services.conformance.core.known_causes import COMMON, cautious, skipped_port
+from services.conformance.core.known_causes import COMMON, DATAPATH, cautious, skipped_port
 from services.conformance.core.known_causes.reading import proxy_of
 from services.conformance.core.orders import Reply
 from services.conformance.core.probe import Cause, Control, Probe
@@ -51,11 +51,11 @@ _TIMES = 10
 def surrounded(*steps: Step) -> tuple[Step, ...]:
     """The steps, between readings of both proxies' pages."""
     return (
-        Pages("client-before", CLIENT),
-        Pages("server-before", "sm"),
+        Pages("client-before", CLIENT, UNMESHED),
+        Pages("server-before", "sm", UNMESHED),
         *steps,
-        Pages("client-after", CLIENT),
-        Pages("server-after", "sm"),
+        Pages("client-after", CLIENT, UNMESHED),
+        Pages("server-after", "sm", UNMESHED),
     )
 
 
@@ -120,6 +120,47 @@ NO_ENDPOINT_IDENTITY = Cause(
     remedy="See that the pod has the label linkerd.io/control-plane-ns; restart linkerd-destination.",
     command="linkerd diagnostics endpoints <service>.<namespace>.svc.cluster.local:<port> -o json",
 )
+
+
+def _untold(_stage: Stage, evidence: Evidence) -> str | None:
+    replies = (*evidence.replies("by-service"), *evidence.replies("by-pod"))
+    anonymous = sum(1 for reply in replies if reply.echo is not None and seen_by_server(reply, CLIENT_ID) is None)
+    known = growth(pages_of(evidence, "server"), series("request_total", direction="inbound", tls="true"))
+    if not anonymous or known < len(replies):
+        return None
+    return f"the server's proxy authenticated {known:g} calls; {anonymous} reached the application without {CLIENT_ID}"
+
+
+def _in_plain_text(_stage: Stage, evidence: Evidence) -> str | None:
+    labels = {"direction": "outbound", "target_port": HTTP, "tls": "no_identity"}
+    pages = pages_of(evidence, "client")
+    count = growth(pages, series("request_total", **labels))
+    reasons = sorted(
+        {reason for page in pages[1].values() for reason in page.values("request_total", "no_tls_reason", **labels)}
+    )
+    return f"{count:g} calls without TLS, because {', '.join(reasons) or 'of nothing'}" if count else None
+
+
+PLAINTEXT_TO_MESHED = Cause(
+    code="PLAINTEXT_TO_MESHED",
+    rung=Rung.PROXY,
+    seen=cautious(_in_plain_text),
+    message="The client's proxy speaks to meshed servers in plain text.",
+    expected='request_total{direction="outbound",tls="true"}',
+    disproof='No request_total with tls="no_identity" grows for the port.',
+    remedy="not_provided_by_service_discovery: destination does not know the endpoint as meshed; restart the client.",
+    command="linkerd diagnostics proxy-metrics po/<client> | grep request_total",
+)
+IDENTITY_NOT_TOLD = Cause(
+    code="IDENTITY_NOT_TOLD",
+    rung=Rung.PROXY,
+    seen=cautious(_untold),
+    message="The server's proxy knows who calls, and does not tell the application.",
+    expected=f"{CLIENT_ID} in each request",
+    disproof="The echo of a meshed call shows the header.",
+    remedy="See that nothing between proxy and application removes the header; restart the server's pods.",
+    command="curl http://<service>/",
+)
 IDENTITY = Probe(
     id="mtls.identity",
     claim="A meshed server is told, by its own proxy, who its meshed client is.",
@@ -127,7 +168,14 @@ IDENTITY = Probe(
     steps=_identity_steps,
     proof=_identity_proof,
     control=Control("A client without a proxy has no identity.", _identity_control, _identity_control_proof),
-    causes=(*COMMON, skipped_port(PORTS[Port.HTTP]), NO_ENDPOINT_IDENTITY),
+    causes=(
+        *COMMON,
+        skipped_port(PORTS[Port.HTTP]),
+        NO_ENDPOINT_IDENTITY,
+        PLAINTEXT_TO_MESHED,
+        IDENTITY_NOT_TOLD,
+        DATAPATH,
+    ),
     diagnosis=Scene().steps,
     security=True,
 )
@@ -156,8 +204,11 @@ def _antispoof_control_proof(_stage: Stage, evidence: Evidence) -> tuple[Asserti
 
 
 def _uncounted(_stage: Stage, evidence: Evidence) -> bool:
+    """Whether the server's proxy saw nothing; where its page cannot be read, it is passed by there too."""
     plain = series("request_total", direction="inbound", target_port=HTTP, tls="no_identity")
-    return growth(between(evidence, "server-before", "server-after"), plain) == 0
+    if "server-before" not in evidence or "server-after" not in evidence:
+        return True
+    return growth(pages_of(evidence, "server"), plain) == 0
 
 
 def _bypassed(stage: Stage, evidence: Evidence) -> str | None:
@@ -220,13 +271,13 @@ def _require_steps(stage: Stage) -> tuple[Step, ...]:
     right = headers(l5d_require_id=stage.identity(SERVER_ACCOUNT))
     wrong = headers(l5d_require_id=stage.identity("probe-nobody"))
     return (
-        Pages("client-before", CLIENT),
+        Pages("client-before", CLIENT, UNMESHED),
         Calls("right", CLIENT, get(at_service(stage, "sm"), headers=right, times=3)),
         Calls("right-by-pod", CLIENT, get(at_pod(stage, "sm"), headers=right)),
         Calls("wrong", CLIENT, fresh(get(at_service(stage, "sm"), headers=wrong, times=3))),
         Calls("wrong-by-pod", CLIENT, get(at_pod(stage, "sm"), headers=wrong)),
         Calls("nameless", CLIENT, fresh(get(at_service(stage, "su"), headers=right))),
-        Pages("client-after", CLIENT),
+        Pages("client-after", CLIENT, UNMESHED),
     )
 
 

@@ -1,5 +1,6 @@
-"""Connections that are not HTTP: who speaks first, what is declared opaque, TLS of the application's own."""
+"""Connections that are not HTTP: raw TCP, clients that are silent for long, TLS of the application's own."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from services.conformance.core.diagnosis import Scene
@@ -9,7 +10,7 @@ from services.conformance.core.known_causes import COMMON, DATAPATH, DETECT_TIME
 from services.conformance.core.objects import service_port
 from services.conformance.core.orders import Call, Reply
 from services.conformance.core.pages import Page
-from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.probes.http import detected, read_around, treated
 from services.conformance.core.proofs import (
     all_are,
@@ -17,7 +18,6 @@ from services.conformance.core.proofs import (
     between,
     bytes_equal,
     counter_grew,
-    counter_stood_still,
     first_byte_took,
     growth,
     series,
@@ -25,25 +25,24 @@ from services.conformance.core.proofs import (
 )
 from services.conformance.core.stage import PORTS, Port, Stage
 from services.conformance.core.steps import Applied, Calls, Step
-from services.conformance.core.targets import CLIENT, UNMESHED, fresh, native, prompt, silently
+from services.conformance.core.targets import CLIENT, fresh, native, prompt, silently
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
 
-_FIRST, _SILENT, _DEFAULT, _SEALED = "proto-tcp", "proto-silent", "proto-default-opaque", "proto-tls"
-_DEFAULT_OPAQUE = 3306
-"""In the chart's opaquePorts: 25, 587, 3306, 4444, 5432, 6379, 9300, 11211."""
+_FIRST, _SILENT, _SEALED = "proto-tcp", "proto-silent", "proto-tls"
 _BYTES = 64 * 1024
 
 
-def _raw(stage: Stage, name: str, port: Port, **changes: object) -> Call:
+def raw_call(stage: Stage, name: str, port: Port, **changes: object) -> Call:
+    """A raw conversation on a connection of its own."""
     return fresh(native(stage, name, port)).model_copy(update={"timeout_seconds": 20, **changes})
 
 
 def _first_steps(stage: Stage) -> tuple[Step, ...]:
     return (
         Applied("applied", (front(stage, _FIRST, {"app": "sm"}, service_port(Port.TCP)),)),
-        reachable(stage, _raw(stage, _FIRST, Port.TCP)),
-        *read_around(Calls("calls", CLIENT, _raw(stage, _FIRST, Port.TCP, times=5, body_bytes=_BYTES))),
+        reachable(stage, raw_call(stage, _FIRST, Port.TCP)),
+        *read_around(Calls("calls", CLIENT, raw_call(stage, _FIRST, Port.TCP, times=5, body_bytes=_BYTES))),
     )
 
 
@@ -79,13 +78,35 @@ def taken_for_http(service: str) -> Cause:
     )
 
 
+def _changed(_stage: Stage, evidence: Evidence) -> str | None:
+    replies = evidence.replies("calls")
+    spoilt = sum(1 for reply in replies if reply.trouble is None and reply.digest_ok is False)
+    return f"{spoilt} of {len(replies)} conversations came back changed" if spoilt else None
+
+
 CLIENT_FIRST = Probe(
     id="proto.tcp.client-first",
     claim="A raw protocol whose client speaks first is carried byte for byte, without delay.",
     tier=Tier.FOUNDATION,
     steps=_first_steps,
     proof=_first_proof,
-    causes=(taken_for_http(_FIRST), *COMMON, skipped_port(PORTS[Port.TCP]), DETECT_TIMEOUT, DATAPATH),
+    causes=(
+        taken_for_http(_FIRST),
+        *COMMON,
+        skipped_port(PORTS[Port.TCP]),
+        DETECT_TIMEOUT,
+        Cause(
+            code="BYTES_CHANGED",
+            rung=Rung.TRAFFIC,
+            seen=cautious(_changed),
+            message="Bytes are changed on the way.",
+            expected="what was sent comes back",
+            disproof="The same bytes come back unchanged from an unmeshed client.",
+            remedy="Find what looks into the connection: a gateway, a filter, hardware; report the proxies' release.",
+            command="kubectl logs <pod> -c linkerd-proxy",
+        ),
+        DATAPATH,
+    ),
     diagnosis=Scene(service=_FIRST, port=Port.TCP).steps,
 )
 
@@ -96,10 +117,10 @@ def _silence(stage: Stage) -> timedelta:
 
 
 def _silent_steps(stage: Stage) -> tuple[Step, ...]:
-    call = silently(_raw(stage, _SILENT, Port.TCP), _silence(stage))
+    call = silently(raw_call(stage, _SILENT, Port.TCP), _silence(stage))
     return (
         Applied("applied", (front(stage, _SILENT, {"app": "sm"}, service_port(Port.TCP)),)),
-        reachable(stage, _raw(stage, _SILENT, Port.TCP)),
+        reachable(stage, raw_call(stage, _SILENT, Port.TCP)),
         *read_around(Calls("silent", CLIENT, call)),
     )
 
@@ -162,180 +183,23 @@ DETECTION = Probe(
 )
 
 
-def _http_counted(pages: dict[str, Page], port: int) -> float:
+def http_counted(pages: Mapping[str, Page], port: int) -> float:
+    """How many requests the proxies of clients ever saw to a port."""
     return sum(page.total("request_total", direction="outbound", target_port=str(port)) for page in pages.values())
-
-
-def _annotated_steps(stage: Stage) -> tuple[Step, ...]:
-    return read_around(Calls("banner", CLIENT, _raw(stage, "sm", Port.OPAQUE, times=3)))
-
-
-def _annotated_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("banner")
-    pages = between(evidence, "client-before", "client-after")
-    number = str(PORTS[Port.OPAQUE])
-    opened = series("tcp_open_total", direction="outbound", peer="dst", target_port=number, tls="true")
-    counted = _http_counted(dict(evidence.pages("client-after")), PORTS[Port.OPAQUE])
-    return (
-        all_ok("the server's banner arrives", replies),
-        first_byte_took("at once", replies, timedelta(), prompt(stage)),
-        counter_grew("over connections with TLS", pages, opened),
-        check("which nobody took for HTTP", expected=0.0, observed=counted),
-    )
-
-
-def _unmeshed(stage: Stage) -> tuple[Step, ...]:
-    return (Calls("without-mesh", UNMESHED, _raw(stage, "su", Port.OPAQUE)),)
-
-
-def _unmeshed_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("without-mesh")
-    return (first_byte_took("without a mesh the banner comes at once", replies, timedelta(), prompt(stage)),)
-
-
-def _stalls(stage: Stage, replies: tuple[Reply, ...]) -> AssertionResult:
-    patience = stage.timings.detect
-    name = "without a declaration, the banner waits for detection to give up"
-    return first_byte_took(name, replies, patience * 0.9, patience * 1.5 + prompt(stage))
-
-
-def _stalled(stage: Stage, evidence: Evidence) -> str | None:
-    late = [reply.first_byte_seconds for reply in evidence.replies("banner") if reply.first_byte_seconds is not None]
-    if not late or max(late) < stage.timings.detect.total_seconds() * 0.9:
-        return None
-    return f"the banner came after {max(late):.1f} s"
-
-
-NOT_OPAQUE = Cause(
-    code="NOT_OPAQUE",
-    rung=Rung.PROXY,
-    seen=cautious(_stalled),
-    message="The proxy does not take the port for opaque, though the pod and its Service say so.",
-    expected="the banner at once",
-    disproof='outbound_tcp_protocol_connections_total{protocol="opaq"} grows with each connection.',
-    remedy="opaque-ports must name the number on pod and Service; pods must be restarted after a change.",
-    command="linkerd diagnostics policy -n <namespace> svc/<service> <port>",
-)
-OPAQUE = Probe(
-    id="proto.opaque.annotation",
-    claim="On a port declared opaque the server may speak first, without delay, and with TLS.",
-    tier=Tier.FOUNDATION,
-    steps=_annotated_steps,
-    proof=_annotated_proof,
-    control=Control("Without a mesh the server speaks first, at once.", _unmeshed, _unmeshed_proof),
-    causes=(NOT_OPAQUE, *COMMON, skipped_port(PORTS[Port.OPAQUE]), DETECT_TIMEOUT, DATAPATH),
-    diagnosis=Scene(port=Port.OPAQUE).steps,
-)
-
-
-def _default_steps(stage: Stage) -> tuple[Step, ...]:
-    call = _raw(stage, _DEFAULT, Port.TCP, times=3)
-    call = call.model_copy(update={"target": call.target.model_copy(update={"port": _DEFAULT_OPAQUE})})
-    port = service_port(_DEFAULT_OPAQUE, target=Port.TCP)
-    return (
-        Applied("applied", (front(stage, _DEFAULT, {"app": "sm"}, port),)),
-        reachable(stage, call),
-        *read_around(Calls("calls", CLIENT, call)),
-    )
-
-
-def _default_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("calls")
-    pages = between(evidence, "client-before", "client-after")
-    looked = series("outbound_tcp_detect_http_results_total", parent_name=_DEFAULT)
-    return (
-        all_ok(f"port {_DEFAULT_OPAQUE} works", replies),
-        first_byte_took("at once", replies, timedelta(), prompt(stage)),
-        counter_grew("it is opaque without being declared", pages, treated(_DEFAULT, "opaq"), len(replies)),
-        counter_stood_still("so that nobody looks for HTTP", pages, looked),
-    )
-
-
-def _not_default(_stage: Stage, evidence: Evidence) -> str | None:
-    count = growth(between(evidence, "client-before", "client-after"), treated(_DEFAULT, "detect"))
-    return f"{count:g} connections to port {_DEFAULT_OPAQUE} were looked into" if count else None
-
-
-DEFAULT_OPAQUE = Probe(
-    id="proto.opaque.default",
-    claim="Ports of well-known server-first protocols are opaque without being declared.",
-    tier=Tier.TRAFFIC,
-    steps=_default_steps,
-    proof=_default_proof,
-    causes=(
-        Cause(
-            code="OPAQUE_DEFAULTS_CHANGED",
-            rung=Rung.CONTROL_PLANE,
-            seen=cautious(_not_default),
-            message=f"Port {_DEFAULT_OPAQUE} is not in the list of ports that are opaque by default.",
-            expected='outbound_tcp_protocol_connections_total{protocol="opaq"}',
-            disproof="linkerd diagnostics policy shows the port as opaque.",
-            remedy="Compare proxy.opaquePorts of the control plane's values with the chart's default.",
-            command="kubectl get cm -n linkerd linkerd-config -o yaml | grep opaquePorts",
-        ),
-        *COMMON,
-        DETECT_TIMEOUT,
-        DATAPATH,
-    ),
-    diagnosis=Scene(service=_DEFAULT, port=_DEFAULT_OPAQUE).steps,
-)
-
-
-def _trap_steps(stage: Stage) -> tuple[Step, ...]:
-    return (Calls("undeclared", CLIENT, _raw(stage, "sm", Port.SERVER_FIRST, times=2, concurrency=2)),)
-
-
-def _trap_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("undeclared")
-    return (all_ok("the connection works in the end", replies), _stalls(stage, replies))
-
-
-def _no_stall(stage: Stage, evidence: Evidence) -> str | None:
-    soon = [
-        reply.first_byte_seconds for reply in evidence.replies("undeclared") if reply.first_byte_seconds is not None
-    ]
-    if not soon or min(soon) >= stage.timings.detect.total_seconds() * 0.9:
-        return None
-    return f"the banner came after {min(soon):.2f} s"
-
-
-SERVER_FIRST = Probe(
-    id="proto.server-first.undeclared",
-    claim="A server that speaks first on an undeclared port works, after detection gave up: the trap is as documented.",
-    tier=Tier.DEPTH,
-    steps=_trap_steps,
-    proof=_trap_proof,
-    causes=(
-        Cause(
-            code="DETECTION_PASSED_BY",
-            rung=Rung.PROXY,
-            seen=cautious(_no_stall),
-            message="Nobody looks for HTTP on an undeclared port: the proxy is passed by, or its settings differ.",
-            expected="the first byte after detection gave up",
-            disproof="The banner of an undeclared port comes late through the mesh and at once without it.",
-            remedy="Look for opaque-ports on namespace and chart, and see that client and server are injected.",
-            command="linkerd diagnostics proxy-metrics po/<client> | grep detect_http_results",
-        ),
-        *COMMON,
-        skipped_port(PORTS[Port.SERVER_FIRST]),
-        DATAPATH,
-    ),
-    diagnosis=Scene(port=Port.SERVER_FIRST).steps,
-)
 
 
 def _tls_steps(stage: Stage) -> tuple[Step, ...]:
     return (
         Applied("applied", (front(stage, _SEALED, {"app": "sm"}, service_port(Port.TLS)),)),
-        reachable(stage, _raw(stage, _SEALED, Port.TLS)),
-        *read_around(Calls("calls", CLIENT, _raw(stage, _SEALED, Port.TLS, times=3))),
+        reachable(stage, raw_call(stage, _SEALED, Port.TLS)),
+        *read_around(Calls("calls", CLIENT, raw_call(stage, _SEALED, Port.TLS, times=3))),
     )
 
 
 def _tls_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     replies = evidence.replies("calls")
     pages = between(evidence, "client-before", "client-after")
-    counted = _http_counted(dict(evidence.pages("client-after")), PORTS[Port.TLS])
+    counted = http_counted(evidence.pages("client-after"), PORTS[Port.TLS])
     opened = series("tcp_open_total", direction="outbound", peer="dst", target_port=str(PORTS[Port.TLS]))
     return (
         all_ok("TLS of the application's own works", replies),
@@ -353,6 +217,11 @@ def _terminated(_stage: Stage, evidence: Evidence) -> str | None:
     shown = {reply.certificate for reply in evidence.replies("calls") if not _own_certificate(reply)}
     shown.discard("")
     return f"the client was shown {', '.join(sorted(shown))}" if shown else None
+
+
+def _tls_cut(_stage: Stage, evidence: Evidence) -> str | None:
+    cut = [reply for reply in evidence.replies("calls") if reply.trouble is not None and not reply.certificate]
+    return f"{len(cut)} handshakes: {cut[0].trouble} {cut[0].message}" if cut else None
 
 
 TLS = Probe(
@@ -376,9 +245,19 @@ TLS = Probe(
         *COMMON,
         skipped_port(PORTS[Port.TLS]),
         DETECT_TIMEOUT,
+        Cause(
+            code="TLS_CUT",
+            rung=Rung.TRAFFIC,
+            seen=cautious(_tls_cut),
+            message="The handshake of the applications is cut off on the way.",
+            expected="the handshake succeeds",
+            disproof="openssl s_client gets a certificate by the pod's address.",
+            remedy="Mark the port opaque, or give it the appProtocol linkerd.io/tls where the release knows it.",
+            command="openssl s_client -connect <service>:8443 -servername echo.invalid",
+        ),
         DATAPATH,
     ),
     diagnosis=Scene(service=_SEALED, port=Port.TLS).steps,
 )
 
-PROBES = (CLIENT_FIRST, DETECTION, OPAQUE, DEFAULT_OPAQUE, SERVER_FIRST, TLS)
+PROBES = (CLIENT_FIRST, DETECTION, TLS)

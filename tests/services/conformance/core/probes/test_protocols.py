@@ -6,7 +6,7 @@ from services.conformance.core import diagnosis as why
 from services.conformance.core.evidence import Found
 from services.conformance.core.pages import Sample
 from services.conformance.core.probe import Probe
-from services.conformance.core.probes import grpc, http, ports, raw, streams
+from services.conformance.core.probes import grpc, http, opaque, ports, raw, streams
 from steward.jsonvalue import JsonObject
 from tests.services.conformance.core.seen import (
     CLIENT,
@@ -154,9 +154,9 @@ _HEALTHY: tuple[tuple[Probe, dict[str, Found]], ...] = (
     (streams.SSE, _SSE),
     (raw.CLIENT_FIRST, _TCP),
     (raw.DETECTION, _SILENT),
-    (raw.OPAQUE, _OPAQUE),
-    (raw.DEFAULT_OPAQUE, _DEFAULT),
-    (raw.SERVER_FIRST, _TRAP),
+    (opaque.OPAQUE, _OPAQUE),
+    (opaque.DEFAULT_OPAQUE, _DEFAULT),
+    (opaque.SERVER_FIRST, _TRAP),
     (raw.TLS, _TLS),
     (ports.APP_PROTOCOL, _DECLARED),
     (ports.UNDEFINED_PORT, _UNDEFINED),
@@ -211,15 +211,15 @@ _BROKEN: tuple[tuple[Probe, dict[str, Found], dict[str, Found], str], ...] = (
     (raw.DETECTION, _SILENT, {"client_after": _page(_detected("proto-silent", "not_http", 1))}, "DETECT_PATIENCE"),
     (raw.DETECTION, _SILENT, {"silent": calls(silence("Closed", seconds=10))}, "SILENCE_CUT"),
     (raw.DETECTION, _SILENT, {"silent": _raw_answer(seconds=22)}, ""),
-    (raw.OPAQUE, _OPAQUE, {"banner": _raw_answer(first_byte_seconds=10.1)}, "NOT_OPAQUE"),
-    (raw.OPAQUE, _OPAQUE, {"client_after": _page(_opened("8086", tls="no_identity"))}, ""),
+    (opaque.OPAQUE, _OPAQUE, {"banner": _raw_answer(first_byte_seconds=10.1)}, "NOT_OPAQUE"),
+    (opaque.OPAQUE, _OPAQUE, {"client_after": _page(_opened("8086", tls="no_identity"))}, ""),
     (
-        raw.DEFAULT_OPAQUE,
+        opaque.DEFAULT_OPAQUE,
         _DEFAULT,
         {"client_after": _page(_treated("proto-default-opaque", "detect", 3))},
         "OPAQUE_DEFAULTS_CHANGED",
     ),
-    (raw.SERVER_FIRST, _TRAP, {"undeclared": _raw_answer(first_byte_seconds=0.01)}, "DETECTION_PASSED_BY"),
+    (opaque.SERVER_FIRST, _TRAP, {"undeclared": _raw_answer(first_byte_seconds=0.01)}, "DETECTION_PASSED_BY"),
     (raw.TLS, _TLS, {"calls": _raw_answer(certificate="sm.x.serviceaccount.identity.linkerd.y")}, "TLS_TERMINATED"),
     (
         ports.APP_PROTOCOL,
@@ -263,7 +263,7 @@ def test_what_is_broken_is_found_and_named(
 
 
 def test_a_server_that_is_slow_without_a_mesh_spoils_the_control() -> None:
-    control = raw.OPAQUE.control
+    control = opaque.OPAQUE.control
     assert control is not None
     assert wrong(control.proof(STAGE, evidence({"without-mesh": _raw_answer()}))) == []
     assert wrong(control.proof(STAGE, evidence({"without-mesh": _raw_answer(first_byte_seconds=10.0)})))

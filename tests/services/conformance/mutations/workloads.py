@@ -1,0 +1,106 @@
+"""Ways to break a mesh by what stands in objects, as people do."""
+
+from base64 import b64encode
+
+from services.conformance.core.stage import Stage
+from services.conformance.core.targets import UNMESHED
+from steward.jsonvalue import Json, JsonObject
+from steward.kube.resources import CONFIG_MAPS, SECRETS, Resource
+from steward.testing.dataplane.dataplane import SimulatedDataPlane
+from steward.testing.dataplane.faults import Fault, Scope
+from steward.testing.kubernetes.cluster import Patch
+from steward.testing.linkerd.certificates import Trust
+from tests.services.conformance.mutations.mutation import Breaking
+
+INJECT = "linkerd.io/inject"
+
+
+def named(name: str, breaking: Breaking) -> Breaking:
+    """The same, under a name for tables."""
+    breaking.__name__ = name.replace("-", "_")
+    return breaking
+
+
+def scaled(deployment: str, replicas: int, namespace: str = "") -> Breaking:
+    """A Deployment has that many pods; of the meshed namespace where none is given."""
+
+    async def scale(plane: SimulatedDataPlane, stage: Stage) -> None:
+        home = namespace or (stage.plain if deployment in ("su", UNMESHED) else stage.meshed)
+        plane.mesh.change("Deployment", home, deployment, {"spec": {"replicas": replicas}})
+        await plane.settled()
+
+    return named(f"{deployment}-scaled-to-{replicas}", scale)
+
+
+def restarted_under(fault: Fault, deployment: str) -> Breaking:
+    """A Deployment is restarted while a fault is on."""
+
+    async def restart(plane: SimulatedDataPlane, stage: Stage) -> None:
+        plane.faults.switch_on(fault, Scope(pod=deployment))
+        plane.mesh.restart("Deployment", stage.meshed, deployment, "2026-11-21T12:00:00Z")
+        await plane.settled()
+
+    return named(f"{deployment}-restarted-under-{fault.name}", restart)
+
+
+def injected(deployment: str, wish: str) -> Breaking:
+    """A Deployment asks for another thing than its namespace."""
+
+    async def inject(plane: SimulatedDataPlane, stage: Stage) -> None:
+        home = stage.plain if deployment in ("su", UNMESHED) else stage.meshed
+        template: JsonObject = {"metadata": {"annotations": {INJECT: wish}}}
+        plane.mesh.change("Deployment", home, deployment, {"spec": {"template": template}})
+        await plane.settled()
+
+    return named(f"{deployment}-inject-{wish}", inject)
+
+
+def annotated(deployment: str, key: str, value: str) -> Breaking:
+    """The pods of a Deployment get an annotation."""
+
+    async def annotate(plane: SimulatedDataPlane, stage: Stage) -> None:
+        template: JsonObject = {"metadata": {"annotations": {key: value}}}
+        plane.mesh.change("Deployment", stage.meshed, deployment, {"spec": {"template": template}})
+        await plane.settled()
+
+    return named(f"{deployment}-{key.rpartition('/')[2]}-{value}", annotate)
+
+
+def other_trust_roots() -> Breaking:
+    """The bundle of trust anchors is another one than proxies were injected with."""
+
+    async def replace(plane: SimulatedDataPlane, stage: Stage) -> None:
+        data: Json = {
+            "data": {"ca-bundle.crt": "-----BEGIN CERTIFICATE-----\nbm90aGluZw==\n-----END CERTIFICATE-----\n"}
+        }
+        _patch(plane, CONFIG_MAPS, "linkerd-identity-trust-roots", stage.linkerd_namespace, data)
+
+    return named("trust-roots-replaced", replace)
+
+
+def foreign_issuer() -> Breaking:
+    """The Secret of the issuer holds one that no trust anchor of the mesh vouches for."""
+
+    async def replace(plane: SimulatedDataPlane, stage: Stage) -> None:
+        issuer = Trust.for_cli(plane.mesh.kubernetes.clock.now()).issuer
+        content = {"crt.pem": issuer.certificate, "key.pem": issuer.key}
+        data: JsonObject = {key: b64encode(value.encode()).decode() for key, value in content.items()}
+        _patch(plane, SECRETS, "linkerd-identity-issuer", stage.linkerd_namespace, {"data": data})
+        await plane.settled()
+
+    return named("issuer-of-another-anchor", replace)
+
+
+def stale_after(fault: Fault, deployment: str) -> Breaking:
+    """A Deployment loses its pods while nobody is told."""
+
+    async def change(plane: SimulatedDataPlane, stage: Stage) -> None:
+        plane.faults.switch_on(fault)
+        plane.mesh.change("Deployment", stage.meshed, deployment, {"spec": {"replicas": 0}})
+        await plane.settled()
+
+    return named(f"{deployment}-gone-under-{fault.name}", change)
+
+
+def _patch(plane: SimulatedDataPlane, resource: Resource, name: str, namespace: str, body: Json) -> None:
+    plane.mesh.cluster.patch(resource, name, Patch("merge", body), namespace)
