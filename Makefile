@@ -15,7 +15,7 @@ CLUSTER ?= simulated
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test test-cluster lint format bench proto schemas manifests lock setup binaries clean
+.PHONY: help run test test-cluster lint format bench proto schemas catalogue manifests lock setup binaries clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22

@@ -6,6 +6,12 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from services.conformance.metrics import METRICS as CONFORMANCE_METRICS
+from services.conformance.service import serve as serve_conformance
+from services.conformance.settings import ConformanceSettings
+from services.conformance.metrics import METRICS as CONFORMANCE_METRICS
+from services.conformance.service import serve as serve_conformance
+from services.conformance.settings import ConformanceSettings
 from services.upgrader.metrics import METRICS as UPGRADER_METRICS
 from services.upgrader.service import serve as serve_upgrader
 from services.upgrader.settings import UpgraderSettings
@@ -31,6 +37,8 @@ class Member:
 MEMBERS = (
     Member("version-watcher", VersionWatcherSettings, VERSION_WATCHER_METRICS, serve_version_watcher),
     Member("upgrader", UpgraderSettings, UPGRADER_METRICS, serve_upgrader),
+    Member("conformance", ConformanceSettings, CONFORMANCE_METRICS, serve_conformance),
+    Member("conformance", ConformanceSettings, CONFORMANCE_METRICS, serve_conformance),
 )
 
 Configure = Callable[[Member], ServiceSettings]

@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
+from services.conformance.settings import ConformanceSettings
 from services.demo.cluster import NEW, OLD, Cluster, cluster_of
 from services.demo.narrator import bar, line
 from services.demo.upstream import Upstream, upstream
@@ -116,6 +117,9 @@ class Stage:
                 settle=timedelta(milliseconds=200),
             )
             return VersionWatcherSettings(bus=self.bus, cluster=where, log=_QUIET, version_watcher=watcher)
+        if member.settings is ConformanceSettings:
+            # Nobody made a suite here, so it hears of the upgrade and keeps still: no proxy carries a probe's calls.
+            return ConformanceSettings(bus=self.bus, cluster=where, log=_QUIET)
         tools = ToolSettings(artifacts=self.cluster.artifacts, helm=self.cluster.helm, cli_url="", charts_url="")
         tempo = TempoSettings(look_again=_LOOK, ask_again=_SECOND)
         return UpgraderSettings(

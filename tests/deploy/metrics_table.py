@@ -14,7 +14,8 @@ def tables() -> str:
     shared = [
         _row(metric, metric.name.replace(_PREFIX, "steward_<service>_")) for metric in ChassisMetrics.of(_ANY).all()
     ]
-    names = " or ".join(f"`{member.name.replace('-', '_')}`" for member in MEMBERS)
+    *others, last = (f"`{member.name.replace('-', '_')}`" for member in MEMBERS)
+    names = f"{', '.join(others)} or {last}"
     parts = [f"Every service, with {names} for `<service>`:\n\n{_table(shared)}"]
     parts += [
         f"`{member.name.replace('-', '_')}`:\n\n{_table([_row(metric, metric.name) for metric in member.metrics])}"

@@ -10,11 +10,12 @@ from services.together import MEMBERS, Member
 from steward.service.chassis_metrics import ChassisMetrics
 from steward.service.instruments import Instruments, Metric, MetricType
 
-# Closed sets, what is in use at a time, and what is kept; `run` is bounded by the policy's runHistoryLimit.
+# Closed sets, what is in use at a time, and what is kept; `run` is bounded by the policy's runHistoryLimit, `feature` by
+# what can be exercised.
 BOUNDED = {
-    "answer", "channel", "code", "consumer", "duplicate", "error", "event", "from", "gate", "how", "install_method",
-    "kind", "method", "phase", "reason", "release", "resource", "result", "run", "source", "state", "to", "type",
-    "version",
+    "answer", "channel", "code", "consumer", "duplicate", "error", "event", "feature", "from", "gate", "how",
+    "install_method", "kind", "method", "phase", "reason", "release", "resource", "result", "run", "source", "stage",
+    "state", "tier", "to", "type", "verdict", "version", "window",
 }  # fmt: skip
 _UNITS = ("_seconds", "_bytes", "_info", "_total")
 

@@ -7,17 +7,13 @@ from datetime import timedelta
 import pytest
 from pydantic import BaseModel
 
-from services.conformance.settings import ConformanceSettings
 from services.together import MEMBERS, Member
-from services.upgrader.settings import UpgraderSettings
-from services.version_watcher.settings import VersionWatcherSettings
 from steward.bus.settings import BusSettings
 from steward.cli.connection import NATS_PORT, NATS_ROUTES, NATS_SECRET, NATS_SERVICE, NATS_USERS
 from steward.jsonvalue import JsonObject, dig, rows, text, whole
 from steward.service.settings import ServiceSettings
 from tests.deploy.kustomize import DEPLOY, named
 
-SETTINGS: tuple[type[ServiceSettings], ...] = (VersionWatcherSettings, UpgraderSettings, ConformanceSettings)
 _VARIABLE = re.compile(r"\bSTEWARD_[A-Z_]*__[A-Z_]+\b")
 
 
@@ -45,7 +41,7 @@ def ports(found: JsonObject) -> dict[str, int]:
 
 
 def test_every_variable_in_deploy_is_a_field_of_the_settings() -> None:
-    known = {variable for settings in SETTINGS for variable in fields(settings)}
+    known = {variable for member in MEMBERS for variable in fields(member.settings)}
     named_somewhere = {
         found
         for path in DEPLOY.rglob("*")

@@ -41,6 +41,7 @@ async def test_the_newcomer_watches_a_release_become_upgraded_proxies(tmp_path: 
     order = ["edge-26.8.3 is the head of edge", "upgrade-planned", "upgrade-started", "upgrade-finished"]
     assert [text.index(each) for each in order] == sorted(text.index(each) for each in order)
     assert "5 of 5 workloads are proven" in text
+    assert "conformance-" not in text
     assert text.splitlines()[-1].startswith("         proxies")
     assert errors == b""
     assert _left_behind(tmp_path) == []

@@ -138,8 +138,7 @@ async def _suite(kube: Kube, name: str) -> ConformanceSuiteSpec:
     if found is None:
         raise Refusal(
             f"ConformanceSuite {name!r} does not exist",
-            "the conformance service makes the suite `default` when it starts: linkerd steward check; "
-            "or name another with --suite",
+            "an installation brings the suite `default`: linkerd steward check; or name another with --suite",
             ExitCode.USAGE,
         )
     return ConformanceSuite.of(found).spec
