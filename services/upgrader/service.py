@@ -27,6 +27,7 @@ from services.upgrader.settings import UpgraderSettings, environment
 from steward.bus.delivery import Delivery
 from steward.bus.errors import BusClosed, BusError
 from steward.bus.streams import ConsumerSpec, filters_for
+from steward.cancellation import ended
 from steward.errors import ConfigurationError
 from steward.events.versions import NewVersion, VersionWithdrawn
 from steward.kube.errors import Conflict, KubeError
@@ -116,10 +117,13 @@ class Upgrader:
         self._chassis.instruments.set(LOCK_HELD, 1)
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._keep(self._changed, lambda: self._conduct(conductor)), name="conduct")
-                tasks.create_task(self._keep(self._considered, self._consider), name="choose")
-                tasks.create_task(self._telling.run(), name="tell")
-                tasks.create_task(self._hear(), name="hear")
+                begun = [
+                    tasks.create_task(self._keep(self._changed, lambda: self._conduct(conductor)), name="conduct"),
+                    tasks.create_task(self._keep(self._considered, self._consider), name="choose"),
+                    tasks.create_task(self._telling.run(), name="tell"),
+                    tasks.create_task(self._hear(), name="hear"),
+                ]
+                await ended(begun)
         except BaseExceptionGroup as group:
             # The lease knows how to go on after a lost term, if it is told in so many words.
             lost, other = group.split(LeadershipLost)

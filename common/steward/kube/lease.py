@@ -24,7 +24,7 @@ from typing import TypeVar
 
 import structlog
 
-from steward.cancellation import cancellations
+from steward.cancellation import cancellations, ended
 from steward.errors import StewardError
 from steward.jsonvalue import JsonObject, table, text, whole
 from steward.kube.client import Kube
@@ -142,6 +142,7 @@ class Lease:
                 yield leadership
                 for guard in guards:
                     guard.cancel()
+                await ended(guards)
         except BaseExceptionGroup as group:
             failure = _the_reason(group)
         finally:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from services.upgrader.core.observations import Injection, InjectionsSeen
-from steward.cancellation import heeded
+from steward.cancellation import ended, heeded
 from steward.jsonvalue import JsonObject, texts
 from steward.kube.client import Kube
 from steward.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
@@ -43,6 +43,7 @@ class Injector:
         with heeded():
             async with asyncio.TaskGroup() as group:
                 tasks = [group.create_task(self._one(namespace, limit)) for namespace in namespaces]
+                await ended(tasks)
         probes = tuple(each for each in (task.result() for task in tasks) if each is not None)
         return InjectionsSeen(probes, parse_config(config).proxy_version, trust_hash(roots))
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from steward.cancellation import ended
 from steward.clock import SystemClock
 from steward.jsonvalue import JsonObject, text, whole
 from steward.kube.client import Kube, KubeOptions
@@ -294,6 +295,26 @@ async def test_renewals_that_can_be_read_keep_the_lease_though_none_is_ever_answ
     told.set()
     await leading
     assert floor.terms == 1
+
+
+async def test_a_loss_that_a_group_of_tasks_told_is_no_reason_to_end(kube: Kube) -> None:
+    terms: list[int] = []
+
+    async def find_out() -> None:
+        raise LeadershipLost("somebody wrote with a larger token")
+
+    async def work(leadership: Leadership) -> None:
+        terms.append(leadership.token)
+        if len(terms) == 1:
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    await ended([tasks.create_task(find_out()), tasks.create_task(asyncio.Event().wait())])
+            except* LeadershipLost as group:
+                raise group.exceptions[0] from None
+
+    async with asyncio.timeout(20):
+        await Lease(kube, named("a"), _TERM).always_lead(work)
+    assert len(terms) == 2
 
 
 async def test_who_is_told_to_end_does_not_lead_again_when_the_lease_is_lost_meanwhile(
