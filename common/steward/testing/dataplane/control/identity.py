@@ -44,7 +44,8 @@ class IdentityController:
     lifetime: timedelta
     issued: int = 0
     _issuer: Pair | None = None
-    _refused: str = ""
+    _refused: tuple[str, str] = ("", "")
+    """The issuer that was skipped, and the anchors that did not vouch for it."""
     _foreign: Authority | None = None
     _authorities: dict[str, Authority] = field(default_factory=dict)
 
@@ -69,19 +70,19 @@ class IdentityController:
 
     def secret_changed(self) -> None:
         """Take the issuer in the Secret, if the anchors vouch for it; say so either way."""
-        pair = self._stored()
-        if pair is None or pair == self._issuer or pair.certificate == self._refused:
+        pair, bundle = self._stored(), bundle_of(self.world)
+        if pair is None or pair == self._issuer or (pair.certificate, bundle) == self._refused or not bundle:
             return
         first = self._issuer is None
-        if not signed_by(pair.parsed, bundle_of(self.world)):
-            self._refused = pair.certificate
+        if not signed_by(pair.parsed, bundle):
+            self._refused = pair.certificate, bundle
             self._say(
                 "IssuerUpdateSkipped",
                 "Warning",
                 "failed to verify issuer credentials: x509: certificate signed by unknown authority",
             )
             return
-        self._issuer, self._refused = pair, ""
+        self._issuer, self._refused = pair, ("", "")
         if not first:
             self._say("IssuerUpdated", "Normal", "Updated identity issuer")
 
