@@ -27,6 +27,7 @@ class _Held:
     uses: int = 0
     failures: int = 0
     resets: int = 0
+    pod: str = ""
     last: Reply | None = field(default=None)
 
     def used(self, reply: Reply) -> None:
@@ -37,6 +38,8 @@ class _Held:
         if reply.connection and self.connection and reply.connection != self.connection:
             self.resets += 1
         self.connection = reply.connection or self.connection
+        # Of a stream only its beginning says who is at the other end.
+        self.pod = reply.echo.pod if reply.echo is not None else self.pod
         self.last = reply
         if not self.opening.done():
             self.opening.set_result(None)
@@ -51,7 +54,7 @@ class _Held:
             uses=self.uses,
             failures=self.failures,
             resets=self.resets,
-            pod=last.echo.pod if last is not None and last.echo is not None else "",
+            pod=self.pod,
             trouble=last.trouble if last is not None else None,
             message=last.message if last is not None else "",
         )

@@ -11,14 +11,14 @@ from urllib.parse import quote, unquote
 
 from h2.events import DataReceived, ResponseReceived, TrailersReceived
 
-from services.conformance.core.orders import Conversation, Reply
+from services.conformance.core.orders import GRPC_SERVICE, Conversation, Reply
 from services.conformance.core.wishes import Wishes
 from services.conformance.exerciser.calling.http2 import given, note
 from services.conformance.exerciser.calling.sight import Body, Means, Sight, echo_in, seen
 from services.conformance.exerciser.calling.streams import RawHeaders, Stream, Streams
 from services.conformance.exerciser.calling.trouble import NotUnderstood
 from services.conformance.exerciser.serving.echoing import DIGEST_HEADER, ECHO_HEADER, digest, filling
-from services.conformance.exerciser.serving.rpc import CONVERSATION_KEY, QUERY_KEY, SERVICE
+from services.conformance.exerciser.serving.rpc import CONVERSATION_KEY, QUERY_KEY
 
 _HEAD = 5
 _USUAL = 64
@@ -213,7 +213,7 @@ def _headers(means: Means) -> RawHeaders:
     path, _, query = call.path.partition("?")
     if call.conversation is Conversation.SERVER_STREAM and "stream=" not in query:
         query = Wishes(stream=call.messages).on(f"?{query}" if query else "").removeprefix("?")
-    method = path if path.strip("/") else f"/{SERVICE}/{call.conversation.value}"
+    method = path if path.strip("/") else f"/{GRPC_SERVICE}/{call.conversation.value}"
     return [
         (b":method", b"POST"),
         (b":scheme", b"http"),

@@ -13,7 +13,7 @@ from typing import TypeAlias
 import grpc
 import grpc.aio
 
-from services.conformance.core.orders import GRPC_SERVICE, Conversation, Headers
+from services.conformance.core.orders import Conversation, Headers
 from services.conformance.core.wishes import GRPC_UNAVAILABLE, LARGEST_BODY
 from services.conformance.exerciser.serving.echoing import (
     DIGEST_HEADER,
@@ -30,7 +30,6 @@ from services.conformance.exerciser.serving.echoing import (
 )
 from steward.errors import ConfigurationError
 
-SERVICE = GRPC_SERVICE
 QUERY_KEY = "x-echo-query"
 CONVERSATION_KEY = "x-echo-conversation"
 _CODES = {code.value[0]: code for code in grpc.StatusCode}

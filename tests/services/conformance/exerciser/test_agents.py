@@ -35,9 +35,13 @@ from services.conformance.exerciser.exercising import exercising
 from services.conformance.exerciser.settings import ExerciserGroup, ExerciserSettings, Role
 from steward.bus.asking import Heard
 from steward.bus.client import Bus
+from steward.bus.metrics import BusMetrics
 from steward.bus.settings import BusSettings
 from steward.clock import SystemClock
 from steward.errors import ConfigurationError
+from steward.service.logs import logger
+from steward.service.patient_bus import PatientBus
+from steward.service.settings import LogSettings
 from steward.testing.nats import NatsServer
 from tests.services.conformance.cast import AMPLE, CLUSTER, RUN, Cast, assembled, eventually, loopback_address
 
@@ -325,6 +329,26 @@ async def test_an_agent_may_begin_before_its_bus(tmp_path: Path) -> None:
                 assert isinstance((await others.do("cm-0", Lookup(name="localhost"))).seen, Answers)
     finally:
         await server.close()
+
+
+async def test_the_service_may_ask_before_its_bus_is_there(cast: Cast, nats_server: NatsServer) -> None:
+    await cast.play("cm-0", roles=(Role.AGENT,))
+    settings, clock = BusSettings(servers=(nats_server.url,), cluster=CLUSTER), SystemClock()
+    log = logger("test", LogSettings(level="error"))
+    patient = PatientBus(settings, name="patient", clock=clock, metrics=BusMetrics(), log=log)
+    listening = Agents(patient, clock).listening()
+    entering = asyncio.create_task(listening.__aenter__())
+    keeping = asyncio.create_task(patient.keep())
+    agents = await entering
+    try:
+        assert not await agents.until_present(RUN, frozenset({"cm-0"}), within_time=AMPLE)
+        report = await agents.do(RUN, "cm-0", Lookup(name="127.0.0.1"), deadline=AMPLE, order="patient")
+        assert await agents.reported(RUN, "patient") == report
+    finally:
+        await listening.__aexit__(None, None, None)
+        keeping.cancel()
+        await asyncio.wait([keeping])
+        await patient.close()
 
 
 async def test_an_agent_needs_a_run() -> None:
