@@ -9,9 +9,6 @@ from prometheus_client import CollectorRegistry
 from services.conformance.metrics import METRICS as CONFORMANCE_METRICS
 from services.conformance.service import serve as serve_conformance
 from services.conformance.settings import ConformanceSettings
-from services.conformance.metrics import METRICS as CONFORMANCE_METRICS
-from services.conformance.service import serve as serve_conformance
-from services.conformance.settings import ConformanceSettings
 from services.upgrader.metrics import METRICS as UPGRADER_METRICS
 from services.upgrader.service import serve as serve_upgrader
 from services.upgrader.settings import UpgraderSettings
@@ -37,7 +34,6 @@ class Member:
 MEMBERS = (
     Member("version-watcher", VersionWatcherSettings, VERSION_WATCHER_METRICS, serve_version_watcher),
     Member("upgrader", UpgraderSettings, UPGRADER_METRICS, serve_upgrader),
-    Member("conformance", ConformanceSettings, CONFORMANCE_METRICS, serve_conformance),
     Member("conformance", ConformanceSettings, CONFORMANCE_METRICS, serve_conformance),
 )
 

@@ -10,8 +10,8 @@ from services.together import MEMBERS, Member
 from steward.service.chassis_metrics import ChassisMetrics
 from steward.service.instruments import Instruments, Metric, MetricType
 
-# Closed sets, what is in use at a time, and what is kept; `run` is bounded by the policy's runHistoryLimit, `feature` by
-# what can be exercised.
+# Closed sets, what is in use at a time, and what is kept; `run` is bounded by the policy's runHistoryLimit, `feature`
+# by what can be exercised.
 BOUNDED = {
     "answer", "channel", "code", "consumer", "duplicate", "error", "event", "feature", "from", "gate", "how",
     "install_method", "kind", "method", "phase", "reason", "release", "resource", "result", "run", "source", "stage",
