@@ -97,6 +97,15 @@ def means_of(settings: ConformanceSettings) -> Means:
     )
 
 
+def consumer(cluster: str) -> ConsumerSpec:
+    """Where in the stream of events conformance is."""
+    return ConsumerSpec(
+        name=CONSUMER,
+        filters=filters_for(HEARD, cluster=cluster),
+        description="Steps of upgrades that conformance answers.",
+    )
+
+
 class Conformance:
     """The service, put together."""
 
@@ -191,11 +200,7 @@ class Conformance:
 
     async def _hear(self, world: World) -> None:
         """Upgrades. What a lost event would have asked for, a gate or a person can ask for as well."""
-        spec = ConsumerSpec(
-            name=CONSUMER,
-            filters=filters_for(HEARD, cluster=self._chassis.bus.cluster),
-            description="Steps of upgrades that conformance answers.",
-        )
+        spec = consumer(self._chassis.bus.cluster)
         upgrades = Upgrades(self._resources, world.runs, self._probes, self._chassis.log)
         while True:
             try:

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from ipaddress import ip_address
+from typing import TYPE_CHECKING, TypeAlias
 
 from services.conformance.core.evidence import NotTold, Told
 from steward.jsonvalue import JsonObject, rows, text
@@ -12,10 +13,14 @@ from steward.kube.errors import KubeError
 from steward.kube.portforward import PodPort, port_forward
 from steward.kube.resources import PODS, SERVICES
 from steward.linkerd import marks
-from steward.proxy_api.answers import ProxyApiError
-from steward.proxy_api.client import DESTINATION_PORT, POLICY_PORT, ProxyApi
 
-Ask = Callable[[ProxyApi], Awaitable[JsonObject]]
+if TYPE_CHECKING:
+    from steward.proxy_api.client import ProxyApi
+
+Ask: TypeAlias = "Callable[[ProxyApi], Awaitable[JsonObject]]"
+
+_DESTINATION_PORT = 8086
+_POLICY_PORT = 8090
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +35,14 @@ class Controllers:
     async def destinations(self, authority: str) -> Told | NotTold:
         """What each replica of destination tells of an authority."""
 
-        async def ask(api: ProxyApi) -> JsonObject:
+        async def ask(api: "ProxyApi") -> JsonObject:
             return (await api.endpoints(authority)).answer
 
-        return await self._each(DESTINATION_PORT, ask)
+        return await self._each(_DESTINATION_PORT, ask)
 
     async def profile(self, address: str) -> Told | NotTold:
         """The profile of `ip:port` or of an authority."""
-        return await self._each(DESTINATION_PORT, lambda api: api.profile(address))
+        return await self._each(_DESTINATION_PORT, lambda api: api.profile(address))
 
     async def outbound_policy(self, namespace: str, authority: str) -> Told | NotTold:
         """What proxies of a namespace are told about a target."""
@@ -47,11 +52,11 @@ class Controllers:
         host, port = resolved
         # The controller asks for the namespace alone: routes of consumers are those of the caller's namespace.
         workload = f"{namespace}:linkerd-steward"
-        return await self._each(POLICY_PORT, lambda api: api.outbound_policy(workload, host, port))
+        return await self._each(_POLICY_PORT, lambda api: api.outbound_policy(workload, host, port))
 
     async def inbound_policy(self, namespace: str, pod: str, port: int) -> Told | NotTold:
         """What the proxy of a pod is told about one of its ports."""
-        return await self._each(POLICY_PORT, lambda api: api.inbound_policy(f"{namespace}:{pod}", port))
+        return await self._each(_POLICY_PORT, lambda api: api.inbound_policy(f"{namespace}:{pod}", port))
 
     async def _each(self, port: int, ask: Ask) -> Told | NotTold:
         """One question to every replica. One that is silent is left out where another one answers."""
@@ -102,6 +107,10 @@ class Controllers:
 
 
 async def _asked(target: str, ask: Ask) -> JsonObject | NotTold:
+    # gRPC is a sixth of the service's memory: whoever runs no probes need not load it.
+    from steward.proxy_api.answers import ProxyApiError
+    from steward.proxy_api.client import ProxyApi
+
     try:
         async with ProxyApi(target) as api:
             return await ask(api)

@@ -40,7 +40,7 @@ class TinyMesh:
     silent: bool = False
     """No agent takes orders."""
     calls: Counter[str] = field(default_factory=Counter)
-    held: dict[str, int] = field(default_factory=dict)
+    held: dict[tuple[str, str], int] = field(default_factory=dict)
     at_once: int = 0
     most_at_once: int = 0
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -80,10 +80,10 @@ class TinyMesh:
             case Fetch():
                 return Fetched(status=200, body="# TYPE up gauge\nup 1\n")
             case Hold():
-                self.held[doing.name] = self.held.get(doing.name, 0) + 1
+                self.held[pod, doing.name] = self.held.get((pod, doing.name), 0) + 1
                 return Held(name=doing.name, open=True, opened_at=self.clock.now(), pod=pod)
             case Release():
-                was_open = bool(self.held.pop(doing.name, 0))
+                was_open = bool(self.held.pop((pod, doing.name), 0))
                 return Held(name=doing.name, open=was_open, uses=3 if was_open else 0, pod=pod)
             case _:
                 raise Unable("NotHere", f"nobody here can {doing.do}")
