@@ -1,6 +1,8 @@
 """Services of a probe's own, before pods of the cast: what is done to them disturbs no other probe."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
 
 from services.conformance.core.evidence import Unseen
 from services.conformance.core.objects import annotated, service, service_port
@@ -17,6 +19,10 @@ V1 = EVERY | {"version": "v1"}
 V2 = EVERY | {"version": "v2"}
 """One pod alone: where a server counts attempts, all of them must come to the same server."""
 NOBODY = {"app": "nobody"}
+
+PACE = timedelta(milliseconds=50)
+"""How long servers take where all pods must be seen to answer: longer than the 30 ms that a proxy presumes of one that
+it has not tried, for it would leave slower pods alone for half a minute."""
 
 Selector = Mapping[str, str]
 
@@ -65,6 +71,13 @@ def until(
 ) -> Until:
     """Call until the effect is seen, for as long as a change may take to reach a proxy."""
     return Until(step, CLIENT, call, meets, wish, stage.timings.propagation, consecutive=consecutive)
+
+
+def evenly(call: Call, wishes: Wishes | None = None) -> Call:
+    """The same call, several at a time and of servers that take their time, so that all of them are asked."""
+    asked = wishes or Wishes()
+    paced = replace(asked, delay=asked.delay or PACE, others=PACE if asked.only else asked.others)
+    return call.model_copy(update={"path": paced.on(call.path), "concurrency": 6})
 
 
 def known(stage: Stage, name: str, *, path: str = "/") -> Until:

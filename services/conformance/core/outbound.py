@@ -68,9 +68,9 @@ def profiled(stage: Stage, service: str, name: str, *, route: str = "", **labels
     return Series(name, where | ({"rt_route": route} if route else {}) | labels)
 
 
-def opaque(stage: Stage, service: str) -> Series:
+def opaque(stage: Stage, service: str, *, port: Port | int = Port.HTTP) -> Series:
     """Connections that were carried to the Service without a look at their requests."""
-    return Series("outbound_tcp_route_open_total", _of(stage, service, Port.HTTP))
+    return Series("outbound_tcp_route_open_total", _of(stage, service, port))
 
 
 def around(evidence: Evidence) -> Between:

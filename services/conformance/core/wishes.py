@@ -11,6 +11,7 @@
     close-after=N       the answer breaks off after N bytes of its body (of a stream, or of a WebSocket: N pieces)
     retry-after=S       the answer has the header `retry-after: S`
     only=POD            the wishes are for the pod of that name; every other one answers as if it had been asked nothing
+    others=0.05         what those other pods wait before they answer
 
 Other parameters mean nothing to the server and are free for routes to match.
 """
@@ -49,10 +50,11 @@ class Wishes:
     close_after: int | None = None
     retry_after: int | None = None
     only: str = ""
+    others: timedelta = _NOTHING
 
     def of_pod(self, pod: str) -> "Wishes":
         """What of it this pod has to heed."""
-        return self if self.only in ("", pod) else Wishes()
+        return self if self.only in ("", pod) else Wishes(delay=self.others)
 
     def on(self, path: str = "/") -> str:
         """The path with these wishes; `path` may have a query already."""
@@ -69,6 +71,7 @@ class Wishes:
             "close-after": self.close_after,
             "retry-after": self.retry_after,
             "only": self.only or None,
+            "others": f"{self.others.total_seconds():g}" if self.others else None,
         }
         query = urlencode({name: value for name, value in given.items() if value is not None}, quote_via=quote)
         return path if not query else f"{path}{'&' if '?' in path else '?'}{query}"
@@ -107,6 +110,7 @@ def wishes_of(path: str) -> Wishes:
         close_after=_whole(given, "close-after", LARGEST_BODY),
         retry_after=_whole(given, "retry-after", 86_400),
         only=given.get("only", ""),
+        others=_duration(given, "others"),
     )
 
 

@@ -8,12 +8,25 @@ from services.conformance.core import diagnosis as why
 from services.conformance.core.controls import WHO_ANSWERS
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
-from services.conformance.core.fronts import EVERY, V1, V2, by, calling, front, known, named, servers, until
+from services.conformance.core.fronts import (
+    EVERY,
+    PACE,
+    V1,
+    V2,
+    by,
+    calling,
+    evenly,
+    front,
+    known,
+    named,
+    servers,
+    until,
+)
 from services.conformance.core.known_causes import COMMON, DATAPATH, SP_SHADOWS, cautious
 from services.conformance.core.known_causes.breaking import BREAKER_AMPLIFIES
 from services.conformance.core.known_causes.reading import growth_of
-from services.conformance.core.objects import INJECT, echo
-from services.conformance.core.orders import Replies, Reply, Report
+from services.conformance.core.objects import INJECT, echo, service_port
+from services.conformance.core.orders import Call, Protocol, Replies, Reply, Report
 from services.conformance.core.outbound import READY, around, endpoints, opaque, routed
 from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.proofs import (
@@ -26,9 +39,9 @@ from services.conformance.core.proofs import (
     together,
     within,
 )
-from services.conformance.core.stage import Stage
+from services.conformance.core.stage import Port, Stage
 from services.conformance.core.steps import Applied, Calls, During, Pages, Ready, Step, Wait
-from services.conformance.core.targets import CLIENT, paced
+from services.conformance.core.targets import CLIENT, at_service, paced
 from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Safety, Tier
 from steward.events.conformance import Rung
@@ -39,14 +52,14 @@ FLOOD, PLAIN, FIRST = "p-flood", "p-flood-plain", "p-flood-first"
 UNMESHED_PODS = 4
 SAMPLE = 90
 """Enough that each of three pods is asked: missing one by chance happens once in 10^15."""
-SLOW = timedelta(milliseconds=200)
+SLOW = timedelta(milliseconds=400)
 FEW = 0.15
 BOUND = timedelta(seconds=90)
 
 
-def _opaque(name: str) -> Cause:
+def _opaque(name: str, port: Port) -> Cause:
     def seen(stage: Stage, evidence: Evidence) -> str | None:
-        connections, requests = opaque(stage, name), routed(stage, name)
+        connections, requests = opaque(stage, name, port=port), routed(stage, name, port=port)
         carried = growth_of(evidence, why.CLIENT_BEFORE, why.CLIENT_AFTER, connections.name, **connections.labels)
         counted = growth_of(evidence, why.CLIENT_BEFORE, why.CLIENT_AFTER, requests.name, **requests.labels)
         return f"{carried:g} connections carried, no request counted" if carried and not counted else None
@@ -63,9 +76,9 @@ def _opaque(name: str) -> Cause:
     )
 
 
-def _unbalanced(name: str) -> Cause:
+def _unbalanced(name: str, port: Port = Port.HTTP) -> Cause:
     def seen(stage: Stage, evidence: Evidence) -> str | None:
-        ready = endpoints(stage, name, READY)
+        ready = endpoints(stage, name, READY, port=port)
         counts = [page.total(ready.name, **ready.labels) for page in evidence.pages("after").values()]
         replies = evidence.replies("sample")
         if len(replies) < SAMPLE or not counts or min(counts) < len(named(stage)):
@@ -86,17 +99,23 @@ def _unbalanced(name: str) -> Cause:
     )
 
 
-def _causes(name: str) -> tuple[Cause, ...]:
-    return (_opaque(name), SP_SHADOWS, BREAKER_AMPLIFIES, *COMMON, _unbalanced(name), DATAPATH)
+def _causes(name: str, port: Port = Port.HTTP) -> tuple[Cause, ...]:
+    return (_opaque(name, port), SP_SHADOWS, BREAKER_AMPLIFIES, *COMMON, _unbalanced(name, port), DATAPATH)
 
 
 def _spread(stage: Stage) -> tuple[Step, ...]:
     return (
         known(stage, SPREAD),
         Pages("before", CLIENT),
-        Calls("sample", CLIENT, calling(stage, SPREAD, times=SAMPLE)),
+        Calls("sample", CLIENT, _streams(stage)),
         Pages("after", CLIENT),
     )
+
+
+def _streams(stage: Stage) -> Call:
+    """Requests over one connection, several at a time as HTTP/2 can."""
+    call = Call(target=at_service(stage, SPREAD, Port.H2C), protocol=Protocol.HTTP2, times=SAMPLE)
+    return evenly(call)
 
 
 def _spread_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
@@ -114,13 +133,13 @@ def _spread_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ..
             gauge_is(
                 "which the balancer counts as ready",
                 around(evidence)[1],
-                endpoints(stage, SPREAD, READY),
+                endpoints(stage, SPREAD, READY, port=Port.H2C),
                 len(pods),
             ),
             counter_grew_by(
                 "and every request with them",
                 around(evidence),
-                routed(stage, SPREAD, http_status="200"),
+                routed(stage, SPREAD, port=Port.H2C, http_status="200"),
                 len(replies),
             ),
         ),
@@ -137,8 +156,7 @@ def _slow_pod(stage: Stage) -> str:
 
 
 def _ewma(stage: Stage) -> tuple[Step, ...]:
-    path = Wishes(delay=SLOW, only=_slow_pod(stage)).on()
-    load = calling(stage, EWMA, path, times=180).model_copy(update={"concurrency": 3})
+    load = evenly(calling(stage, EWMA, times=180), Wishes(delay=SLOW, only=_slow_pod(stage)))
     return (known(stage, EWMA), Pages("before", CLIENT), Calls("sample", CLIENT, load), Pages("after", CLIENT))
 
 
@@ -158,17 +176,21 @@ def _ewma_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]
     )
 
 
+def _slowly(stage: Stage, name: str) -> Call:
+    return calling(stage, name, Wishes(delay=PACE).on())
+
+
 def _reselected(stage: Stage, name: str, before: str, after: dict[str, str]) -> tuple[Step, ...]:
-    load = Calls("load", CLIENT, paced(calling(stage, name, times=240), 40))
+    load = Calls("load", CLIENT, paced(evenly(calling(stage, name, times=240)), 40))
     if after == EVERY:
-        effect = until(stage, "effect", calling(stage, name), by(stage, "v1"), "an answer of a new pod", consecutive=1)
+        effect = until(stage, "effect", _slowly(stage, name), by(stage, "v1"), "an answer of a new pod", consecutive=1)
     else:
         effect = until(stage, "effect", calling(stage, name), by(stage, "v2"), "answers of v2 only", consecutive=12)
     return (
         known(stage, name),
         Pages("before", CLIENT),
         During("under-load", load, (Applied(before, (front(stage, name, after),)), effect)),
-        Calls("afterwards", CLIENT, calling(stage, name, times=60)),
+        Calls("afterwards", CLIENT, evenly(calling(stage, name, times=60))),
         Pages("after", CLIENT),
     )
 
@@ -231,10 +253,10 @@ def _flood(stage: Stage) -> tuple[Step, ...]:
         Applied("joining", (_in_flood(echo(stage, FIRST)),)),
         Ready("meshed", FIRST, stage.meshed, 1),
         until(
-            stage, "effect", calling(stage, FLOOD), _of_workload(FIRST), "an answer of the meshed pod", consecutive=1
+            stage, "effect", _slowly(stage, FLOOD), _of_workload(FIRST), "an answer of the meshed pod", consecutive=1
         ),
         Pages("before", CLIENT),
-        Calls("flood", CLIENT, calling(stage, FLOOD, times=240).model_copy(update={"concurrency": 6})),
+        Calls("flood", CLIENT, evenly(calling(stage, FLOOD, times=240))),
         Pages("after", CLIENT),
     )
 
@@ -266,12 +288,12 @@ PROBES: tuple[Probe, ...] = (
         id="lb.spread",
         claim="Requests over one connection are spread over all pods of a Service.",
         tier=Tier.FOUNDATION,
-        objects=lambda stage: (front(stage, SPREAD),),
+        objects=lambda stage: (front(stage, SPREAD, EVERY, service_port(Port.HTTP), service_port(Port.H2C)),),
         steps=_spread,
         proof=_spread_holds,
         control=WHO_ANSWERS,
-        diagnosis=Scene(service=SPREAD).steps,
-        causes=_causes(SPREAD),
+        diagnosis=Scene(service=SPREAD, port=Port.H2C).steps,
+        causes=_causes(SPREAD, Port.H2C),
     ),
     Probe(
         id="lb.ewma",

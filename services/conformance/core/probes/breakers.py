@@ -6,7 +6,7 @@ from datetime import timedelta
 from services.conformance.core.controls import FAILURES_SEEN
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
-from services.conformance.core.fronts import calling, front, known, named, servers
+from services.conformance.core.fronts import PACE, calling, evenly, front, known, named, servers
 from services.conformance.core.known_causes import COMMON, DATAPATH, SP_SHADOWS
 from services.conformance.core.known_causes.breaking import BREAKER_AMPLIFIES
 from services.conformance.core.known_causes.outbound import policy_stale, told
@@ -46,7 +46,7 @@ ALPHA = "balancer.alpha.linkerd.io"
 
 
 def _penalty(stage: Stage) -> timedelta:
-    return stage.timings.accrual_penalty * 2
+    return stage.timings.accrual_penalty * 3
 
 
 def _breaker(stage: Stage, kind: str, failures: int) -> dict[str, str]:
@@ -75,8 +75,7 @@ def _victim(stage: Stage) -> str:
 
 def _load(stage: Stage, name: str, status: int, times: int = 90) -> Call:
     """Requests that one pod alone answers badly."""
-    path = Wishes(status=status, only=_victim(stage)).on()
-    return calling(stage, name, path, times=times).model_copy(update={"concurrency": 3})
+    return evenly(calling(stage, name, times=times), Wishes(status=status, only=_victim(stage)))
 
 
 def _tripping(stage: Stage, name: str, status: int) -> tuple[Step, ...]:
@@ -191,9 +190,9 @@ def _unbiased_cause() -> Cause:
 
 
 def _biased(stage: Stage, name: str, step: str) -> tuple[Step, ...]:
-    path = Wishes(status=429, retry_after=5, only=_victim(stage)).on()
+    path = Wishes(status=429, retry_after=5, only=_victim(stage), others=PACE).on()
     found = replace(known(stage, name), name=f"known-{step}")
-    return (found, Calls(step, CLIENT, calling(stage, name, path, times=90)))
+    return (found, Calls(step, CLIENT, calling(stage, name, path, times=90).model_copy(update={"concurrency": 6})))
 
 
 def _bias(stage: Stage) -> tuple[Step, ...]:
@@ -228,7 +227,7 @@ PROBES: tuple[Probe, ...] = (
         tier=Tier.TRAFFIC,
         objects=lambda stage: (front(stage, CONSECUTIVE, annotations=_breaker(stage, "consecutive", FAILURES)),),
         steps=lambda stage: _tripping(stage, CONSECUTIVE, 500),
-        proof=lambda stage, evidence: _trips(stage, evidence, CONSECUTIVE, FAILURES + 5),
+        proof=lambda stage, evidence: _trips(stage, evidence, CONSECUTIVE, FAILURES + 8),
         control=FAILURES_SEEN,
         diagnosis=Scene(service=CONSECUTIVE).steps,
         causes=_causes(CONSECUTIVE),
@@ -240,7 +239,7 @@ PROBES: tuple[Probe, ...] = (
         tier=Tier.DEPTH,
         objects=lambda stage: (front(stage, UNIFIED, annotations=_rate_breaker(stage)),),
         steps=lambda stage: _tripping(stage, UNIFIED, 429),
-        proof=lambda stage, evidence: _trips(stage, evidence, UNIFIED, 12),
+        proof=lambda stage, evidence: _trips(stage, evidence, UNIFIED, 15),
         diagnosis=Scene(service=UNIFIED).steps,
         causes=_causes(UNIFIED),
         since="2.20",

@@ -4,6 +4,7 @@ from services.conformance.core import diagnosis as why
 from services.conformance.core.evidence import Found
 from services.conformance.core.outbound import READY, endpoints, opaque, routed
 from services.conformance.core.probes import balancing
+from services.conformance.core.stage import Port
 from tests.services.conformance.core.outbound_seen import (
     APPLIED,
     NEVER,
@@ -23,19 +24,23 @@ from tests.services.conformance.core.seen import STAGE, answer, calls, objects, 
 from tests.services.conformance.core.seen import endpoints as told_of
 
 _ALL = (*V1, V2)
+PORT = {"p-spread": Port.H2C}
 _IPS = ("10.0.0.3", "10.0.0.4", "10.0.0.5")
 
 
 def _ready(name: str, count: int, requests: int = 0) -> Found:
-    return counted((endpoints(STAGE, name, READY), count), (routed(STAGE, name, http_status="200"), requests))
+    return counted(
+        (endpoints(STAGE, name, READY, port=PORT.get(name, Port.HTTP)), count),
+        (routed(STAGE, name, port=PORT.get(name, Port.HTTP), http_status="200"), requests),
+    )
 
 
-_SLOW = tuple(answer(pod="v1-0", seconds=0.21) for _ in range(8))
+_SLOW = tuple(answer(pod="v1-0", seconds=0.41) for _ in range(8))
 _QUICK = tuple(answer(pod=pod, seconds=0.003) for _ in range(86) for pod in ("v1-1", V2))
-_ROUND_ROBIN = tuple(answer(pod=pod, seconds=0.21 if pod == "v1-0" else 0.003) for _ in range(60) for pod in _ALL)
+_ROUND_ROBIN = tuple(answer(pod=pod, seconds=0.41 if pod == "v1-0" else 0.003) for _ in range(60) for pod in _ALL)
 _OPAQUE = {
     why.CLIENT_BEFORE: counted(),
-    why.CLIENT_AFTER: counted((opaque(STAGE, "p-spread"), 3)),
+    why.CLIENT_AFTER: counted((opaque(STAGE, "p-spread", port=Port.H2C), 3)),
 }
 _STALE = {
     why.SERVICE: objects({"metadata": {"name": "p-removed"}}),
