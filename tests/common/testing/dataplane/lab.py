@@ -81,8 +81,8 @@ class Lab:
         return found
 
     async def until_ready(self, app: str, *, ready: bool = True) -> None:
-        """Return when the first pod is ready, or is not."""
-        while is_ready(self.mesh.cluster.list(PODS, "shop", labels=f"app={app}")[0]) is not ready:
+        """Return when there is a pod and all of them are ready, or none is."""
+        while {is_ready(one) for one in self.mesh.cluster.list(PODS, "shop", labels=f"app={app}")} != {ready}:
             await self.plane.control.next_refresh()
 
     def ip(self, app: str, namespace: str = "shop") -> str:
@@ -100,6 +100,11 @@ class Lab:
         finally:
             connection.close()
         return Response(response.status, response.headers, Body.of(content))
+
+    async def served_by(self, client: str, host: str) -> str:
+        """The pod that answers."""
+        response = await self.get(client, host)
+        return str(json.loads(await response.body.read())["pod"])
 
 
 @asynccontextmanager

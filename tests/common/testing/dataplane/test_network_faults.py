@@ -1,0 +1,149 @@
+"""Every way in which the network and the control plane can be broken shows in what a client sees."""
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from steward.jsonvalue import JsonObject
+from steward.kube.resources import PODS
+from steward.testing.dataplane import network_faults
+from steward.testing.dataplane.control import faults
+from steward.testing.dataplane.control.discovery import Asked
+from steward.testing.dataplane.faults import Fault, Scope
+from steward.testing.dataplane.proxy.exchange import Response
+from steward.testing.linkerd.mesh import in_pod
+from steward.testing.linkerd.simulation.pods import is_ready
+from tests.common.testing.dataplane.lab import Lab, lab, seen
+
+WEB = "web.shop.svc.cluster.local"
+
+
+async def shop(it: Lab, *, web: JsonObject | None = None, cm: JsonObject | None = None) -> None:
+    it.workload("web", changes=web)
+    it.workload("cm", changes=cm)
+    it.workload("cu", namespace="yard")
+    it.service("web")
+    await it.plane.settled()
+
+
+async def identified(response: Response) -> bool:
+    """Whether the server's proxy told the application who asks."""
+    return "l5d-client-id" in await seen(response)
+
+
+@pytest.mark.parametrize(
+    ("fault", "scope"),
+    [
+        (network_faults.REDIRECTION_BROKEN, Scope(pod="cm")),
+        (faults.NO_IDENTITY_OF_ENDPOINTS, Scope(pod="web")),
+    ],
+    ids=lambda value: value.name if isinstance(value, Fault) else value.pod,
+)
+async def test_traffic_loses_its_identity(fault: Fault, scope: Scope) -> None:
+    async with lab() as it:
+        await shop(it)
+        assert await identified(await it.get("cm", WEB))
+        it.plane.faults.switch_on(fault, scope)
+        await it.until(lambda: _identified(it), lambda known: not known)
+
+
+async def test_a_pod_whose_redirection_is_broken_is_reached_past_its_proxy() -> None:
+    async with lab() as it:
+        await shop(it)
+        it.plane.faults.switch_on(network_faults.INBOUND_REDIRECTION_BROKEN, Scope(pod="web"))
+        forged = await it.get("yard/cu", WEB, l5d_client_id="forged")
+        assert (await seen(forged))["l5d-client-id"] == "forged"
+
+
+async def test_a_skipped_port_may_be_caught_all_the_same() -> None:
+    skips = in_pod({"config.linkerd.io/skip-outbound-ports": "8000", "config.linkerd.io/skip-inbound-ports": "8080"})
+    async with lab() as it:
+        await shop(it, web=skips, cm=skips)
+        forged = await it.get("cm", WEB, l5d_client_id="forged")
+        assert (await seen(forged))["l5d-client-id"] == "forged"
+        it.plane.faults.switch_on(network_faults.SKIPPED_PORTS_CAUGHT)
+        caught = await it.get("cm", WEB, l5d_client_id="forged")
+        assert "forged" not in (await seen(caught)).values()
+
+
+async def test_a_subnet_may_be_skipped_too() -> None:
+    async with lab() as it:
+        await shop(it, cm=in_pod({"config.linkerd.io/skip-subnets": "127.22.0.0/16"}))
+        assert not await identified(await it.get("cm", WEB))
+
+
+async def test_a_pod_that_is_cut_off_reaches_nobody_and_then_does() -> None:
+    async with lab() as it:
+        await shop(it)
+        it.plane.faults.switch_on(network_faults.PARTITIONED, Scope(pod="cm"))
+        assert (await it.get("cm", WEB)).status == 504
+        assert (await it.get("yard/cu", WEB)).status == 200
+        it.plane.faults.clear()
+        await it.until(lambda: it.get("cm", WEB), lambda response: response.status == 200)
+
+
+async def test_a_pod_may_take_its_time_until_it_is_ready() -> None:
+    async with lab() as it:
+        it.plane.faults.switch_on(network_faults.SLOW_START, Scope(pod="web"), delay=timedelta(seconds=60))
+        it.workload("web")
+        it.workload("cm")
+        await it.until_ready("cm")
+        (pod,) = it.mesh.cluster.list(PODS, "shop", labels="app=web")
+        assert not is_ready(pod)
+
+
+async def test_dns_may_forget_single_pods() -> None:
+    async with lab() as it:
+        it.mesh.workload("StatefulSet", "shop", "web", 1)
+        it.service("web", clusterIP="None")
+        await it.plane.settled()
+        it.plane.faults.switch_on(network_faults.DNS_FORGETS_PODS)
+        assert await it.plane.resolve(f"web-0.{WEB}", "shop") == ()
+        assert len(await it.plane.resolve(WEB, "shop")) == 1
+
+
+async def test_a_port_that_the_service_does_not_have_may_be_open() -> None:
+    async with lab() as it:
+        await shop(it)
+        it.plane.faults.switch_on(faults.UNDEFINED_PORT_OPEN)
+        assert (await it.get("cm", WEB, port=8080)).status == 200
+
+
+async def test_a_policy_controller_that_is_down_lets_new_targets_hang() -> None:
+    async with lab() as it:
+        await shop(it)
+        it.plane.faults.switch_on(faults.POLICY_DOWN)
+        hanging = asyncio.create_task(it.get("cm", WEB))
+        done, _ = await asyncio.wait({hanging}, timeout=0.2)
+        assert not done
+        it.plane.faults.clear()
+        assert (await hanging).status == 200
+
+
+async def test_a_leaf_that_is_not_renewed_expires_and_stays_so() -> None:
+    async with lab() as it:
+        await shop(it)
+        leaf = it.plane.proxy("web", "shop").leaf
+        before = leaf.current
+        it.plane.faults.switch_on(faults.NO_RENEWAL)
+        assert leaf.current == before
+
+
+async def test_local_traffic_stays_on_its_node_unless_the_control_plane_forgets() -> None:
+    async with lab() as it:
+        it.mesh.workload("DaemonSet", "shop", "web")
+        it.workload("cm")
+        it.service("web", internalTrafficPolicy="Local")
+        await it.plane.settled()
+        place = it.plane.proxy("cm").place
+        asked = Asked("web", "shop", 8000)
+        (only,) = it.plane.control.directory.endpoints(asked, place)
+        assert only.node == place.node
+        assert await it.served_by("cm", WEB) == dict(only.labels)["pod"]
+        it.plane.faults.switch_on(faults.LOCAL_POLICY_IGNORED)
+        assert len(it.plane.control.directory.endpoints(asked, place)) == 2
+
+
+async def _identified(it: Lab) -> bool:
+    return await identified(await it.get("cm", WEB))
