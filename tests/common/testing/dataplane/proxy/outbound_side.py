@@ -7,7 +7,8 @@ from dataclasses import replace
 from datetime import timedelta
 from random import Random
 
-from steward.clock import SystemClock
+from steward.clock import Clock, SystemClock
+from steward.testing.clock import ManualClock
 from steward.testing.dataplane.config import (
     Authorization,
     Backend,
@@ -80,9 +81,10 @@ class Told:
 class OutboundSide:
     """`told` is what the control plane says by address; an address that is not there makes discovery hang."""
 
-    def __init__(self, stack: AsyncExitStack) -> None:
+    def __init__(self, stack: AsyncExitStack, clock: Clock) -> None:
         self.faults = Faults()
-        self.clock = SystemClock()
+        self.clock = clock
+        self.patience = timedelta(seconds=20)
         self.identity: Identity | None = CLIENT
         self.told: dict[tuple[str, int], Told | None] = {}
         self.asked: list[tuple[str, int]] = []
@@ -212,14 +214,14 @@ class OutboundSide:
     async def until(self, name: str, value: float, **labels: str) -> None:
         """Return when it has been counted; the time-out of the test tells when it never is."""
         while self.counted(name, **labels) != value:
-            await self.clock.sleep(timedelta(milliseconds=2))
+            await SystemClock().sleep(timedelta(milliseconds=2))
 
 
 @asynccontextmanager
-async def outbound_side() -> AsyncIterator[OutboundSide]:
+async def outbound_side(clock: Clock | None = None) -> AsyncIterator[OutboundSide]:
     """A proxy that knows nothing yet."""
     async with AsyncExitStack() as stack:
-        side = OutboundSide(stack)
+        side = OutboundSide(stack, clock or SystemClock())
         try:
             yield side
         finally:
@@ -255,3 +257,17 @@ def answering(name: str, status: int = 200) -> Handler:
         return Response(status, headers, Body.of(body or name.encode()))
 
     return handle
+
+
+class Slow:
+    """An application that takes its time, on a clock that nobody else moves."""
+
+    def __init__(self, clock: Clock) -> None:
+        assert isinstance(clock, ManualClock)
+        self.calls = 0
+        self._clock = clock
+
+    async def __call__(self, request: Request) -> Response:
+        self.calls += 1
+        await self._clock.advance(timedelta(milliseconds=400))
+        return await answering("slow")(request)

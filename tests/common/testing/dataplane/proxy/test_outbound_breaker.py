@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from steward.testing.clock import ManualClock
 from steward.testing.dataplane.config import ConsecutiveAccrual, OutboundTarget, RateAccrual
 from steward.testing.dataplane.proxy.exchange import Handler, Request, Response, header
 from tests.common.testing.dataplane.proxy.outbound_side import OutboundSide, answering, outbound_side, service
@@ -40,10 +41,11 @@ async def told(side: OutboundSide, accrual: ConsecutiveAccrual | RateAccrual, *a
 
 async def test_an_endpoint_that_keeps_failing_is_left_alone(side: OutboundSide) -> None:
     await told(side, LONG, Ailing(), answering("well"))
-    answers = [await side.ask() for _ in range(30)]
-    assert sum(answer.status == 503 for answer in answers) == 3
-    assert {header(answer.headers, "x-served-by") for answer in answers[-10:]} == {"well"}
-    assert side.counted(GAUGE, endpoint_state="pending") == 1
+    failures = 0
+    while side.counted(GAUGE, endpoint_state="pending") < 1:
+        failures += (await side.ask()).status == 503
+    assert failures == 3
+    assert {header((await side.ask()).headers, "x-served-by") for _ in range(10)} == {"well"}
     assert side.counted(GAUGE, endpoint_state="ready") == 1
 
 
@@ -61,20 +63,19 @@ async def test_a_penalty_ends_with_one_request_on_trial(side: OutboundSide) -> N
         await side.ask()
     await side.until(GAUGE, 1, endpoint_state="ready")
     assert (await side.ask()).status == 503
-    assert side.counted(GAUGE, endpoint_state="ready") == 0
     app.ill = False
     await side.until(GAUGE, 1, endpoint_state="ready")
     assert [(await side.ask()).status for _ in range(4)] == [200] * 4
 
 
 async def test_a_low_rate_of_success_opens_it_too(side: OutboundSide) -> None:
-    policy = RateAccrual(0.8, timedelta(seconds=5), 4, count_429=True, min_penalty=timedelta(minutes=1))
+    policy = RateAccrual(0.8, timedelta(minutes=5), 4, count_429=True, min_penalty=timedelta(minutes=1))
     await told(side, policy, Ailing(429))
     assert [(await side.ask()).status for _ in range(5)] == [429] * 4 + [504]
 
 
-async def test_a_failure_that_comes_fast_does_not_attract_requests_where_that_is_asked_for(side: OutboundSide) -> None:
-    endpoints = [await side.meshed(Ailing(429)), await side.meshed(answering("well"))]
-    side.tell(service(*endpoints, penalize_failures=True))
-    answers = [(await side.ask()).status for _ in range(20)]
-    assert answers.count(429) <= 2
+async def test_a_failure_that_comes_fast_does_not_attract_requests_where_that_is_asked_for() -> None:
+    async with outbound_side(ManualClock()) as side:
+        endpoints = [await side.meshed(Ailing(429)), await side.meshed(answering("well"))]
+        side.tell(service(*endpoints, penalize_failures=True))
+        assert [(await side.ask()).status for _ in range(20)].count(429) <= 1

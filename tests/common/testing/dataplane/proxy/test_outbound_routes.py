@@ -242,11 +242,11 @@ async def test_a_stream_that_pauses_too_long_is_cut_but_not_the_wait_for_its_hea
             yield b"first"
             await asyncio.Event().wait()
 
-        await side.clock.sleep(timedelta(milliseconds=120))
+        await side.clock.sleep(timedelta(milliseconds=600))
         return Response(200, (), Body(chunks()))
 
     endpoint = await side.meshed(pausing, Version.HTTP2)
-    limits = Timeouts(idle=timedelta(milliseconds=40))
+    limits = Timeouts(idle=timedelta(milliseconds=500))
     side.tell(service(rule=Rule(ANYTHING, (backend(endpoint),), timeouts=limits)))
     response = await side.ask(version=Version.HTTP2)
     assert await anext(response.body) == b"first"
