@@ -7,6 +7,7 @@ from random import Random
 from steward.testing.dataplane.config import ConsecutiveAccrual, RateAccrual
 
 _JITTER = (0.8, 1.2)
+_DOUBLINGS = 20
 
 
 class Breaker:
@@ -68,7 +69,7 @@ class Breaker:
         return succeeded / len(self._recent) < self.policy.threshold
 
     def _trip(self, now: float) -> timedelta:
-        doubled = min(self.policy.min_penalty * 2**self._trips, self.policy.max_penalty)
+        doubled = min(self.policy.min_penalty * (1 << min(self._trips, _DOUBLINGS)), self.policy.max_penalty)
         penalty = doubled * self._chance.uniform(*_JITTER)
         self._trips += 1
         self._failures = 0

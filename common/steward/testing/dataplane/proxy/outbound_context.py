@@ -36,4 +36,4 @@ class OutboundContext:
 
     def backoff(self, attempt: int) -> timedelta:
         """How long to wait before another connection is tried: a thirtieth of failfast, doubled each time."""
-        return self.timings.failfast / 30 * 2 ** min(attempt, 5)
+        return self.timings.failfast / 30 * (1 << min(attempt, 5))
