@@ -1,51 +1,48 @@
-"""The Grafana dashboard: readable, laid out without overlaps, and about metrics that exist."""
+"""The Grafana dashboards: readable, laid out without overlaps, and about metrics that exist."""
 
 import json
 import re
 from itertools import combinations
 
-from services.together import MEMBERS
+import pytest
+import yaml
+
+from services.conformance.metrics import METRICS
 from steward.jsonvalue import JsonObject, dig, rows, strings, text, whole
-from steward.service.chassis_metrics import ChassisMetrics
-from steward.service.instruments import Metric, MetricType
+from steward.service.instruments import MetricType
+from tests.deploy import promql
 from tests.deploy.kustomize import DEPLOY
 
-_SHOWN = re.compile(r"\b(steward_[a-z_]+)\b")
 _COLUMNS = 24
+_FOLDER = DEPLOY / "dashboards"
+DASHBOARDS: dict[str, JsonObject] = {
+    path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(_FOLDER.glob("*.json"))
+}
+
+each_dashboard = pytest.mark.parametrize("found", DASHBOARDS.values(), ids=DASHBOARDS)
 
 
-def dashboard() -> JsonObject:
-    found: JsonObject = json.loads((DEPLOY / "dashboards/linkerd-steward.json").read_text(encoding="utf-8"))
-    return found
+def panels(found: JsonObject) -> list[JsonObject]:
+    return rows(found, "panels")
 
 
-def panels() -> list[JsonObject]:
-    return rows(dashboard(), "panels")
+def expressions(found: JsonObject) -> list[tuple[str, str]]:
+    return [
+        (text(panel, "title"), text(target, "expr")) for panel in panels(found) for target in rows(panel, "targets")
+    ]
 
 
-def expressions() -> list[tuple[str, str]]:
-    return [(text(panel, "title"), text(target, "expr")) for panel in panels() for target in rows(panel, "targets")]
+def shown(found: JsonObject) -> set[str]:
+    return {name for _, expression in expressions(found) for name in promql.read(expression)}
 
 
-def metrics() -> dict[str, Metric]:
-    """Every series that the services expose."""
-    declared = [metric for each in MEMBERS for metric in (*ChassisMetrics.of(each.name).all(), *each.metrics)]
-    named = {metric.name: metric for metric in declared if metric.type is not MetricType.HISTOGRAM}
-    for metric in declared:
-        if metric.type is MetricType.HISTOGRAM:
-            named |= {f"{metric.name}_{suffix}": metric for suffix in ("bucket", "sum", "count")}
-    return named
-
-
-def test_every_metric_in_it_exists() -> None:
-    known = metrics()
-    shown = {name for _, expression in expressions() for name in _SHOWN.findall(expression)}
-    assert shown - set(known) == set()
+@each_dashboard
+def test_every_metric_in_it_exists(found: JsonObject) -> None:
+    assert shown(found) - set(promql.series()) == set()
 
 
 def test_what_matters_is_shown() -> None:
-    shown = {name for _, expression in expressions() for name in _SHOWN.findall(expression)}
-    assert shown >= {
+    assert shown(DASHBOARDS["linkerd-steward"]) >= {
         "steward_version_watcher_control_plane_info",
         "steward_version_watcher_head_info",
         "steward_version_watcher_source_last_success_timestamp_seconds",
@@ -59,32 +56,36 @@ def test_what_matters_is_shown() -> None:
     }
 
 
-def test_series_are_grouped_by_labels_that_they_have() -> None:
-    known, scraped = metrics(), {"le", "pod", "instance"}
-    for title, expression in expressions():
-        labels = {each for name in _SHOWN.findall(expression) for each in known[name].labels}
-        grouped = {each.strip() for found in re.findall(r"by \(([^)]*)\)", expression) for each in found.split(",")}
-        assert grouped <= labels | scraped, title
+def test_everything_that_conformance_tells_of_itself_is_shown() -> None:
+    own = {f"{each.name}_bucket" if each.type is MetricType.HISTOGRAM else each.name for each in METRICS}
+    assert shown(DASHBOARDS["linkerd-steward-conformance"]) >= own
 
 
-def test_legends_name_labels_that_are_left_after_grouping() -> None:
-    for panel in panels():
+@each_dashboard
+def test_series_are_grouped_by_labels_that_they_have(found: JsonObject) -> None:
+    for title, expression in expressions(found):
+        assert promql.unknown_labels(expression) == set(), title
+
+
+@each_dashboard
+def test_legends_name_labels_that_are_left_after_grouping(found: JsonObject) -> None:
+    for panel in panels(found):
         for target in rows(panel, "targets"):
-            grouped = " ".join(re.findall(r"by \(([^)]*)\)", text(target, "expr")))
-            for label in re.findall(r"{{(\w+)}}", text(target, "legendFormat")):
-                assert re.search(rf"\b{label}\b", grouped), f"{text(panel, 'title')}: {label}"
+            left = promql.labels_left(text(target, "expr"))
+            named = set(re.findall(r"{{(\w+)}}", text(target, "legendFormat")))
+            assert named <= left, f"{text(panel, 'title')}: {named - left}"
 
 
-def test_counters_are_shown_as_changes_and_never_as_totals() -> None:
-    for title, expression in expressions():
-        for name in _SHOWN.findall(expression):
-            if name.endswith(("_total", "_bucket", "_count", "_sum")):
-                assert re.search(rf"(rate|increase)\({name}\[\$__rate_interval\]\)", expression), title
+@each_dashboard
+def test_counters_are_shown_as_changes_and_never_as_totals(found: JsonObject) -> None:
+    for title, expression in expressions(found):
+        assert promql.totals_as_they_are(expression, r"\$__rate_interval") == set(), title
 
 
-def test_every_panel_has_a_title_a_description_a_unit_and_the_chosen_source() -> None:
-    assert len({whole(panel, "id") for panel in panels()}) == len(panels())
-    for panel in panels():
+@each_dashboard
+def test_every_panel_has_a_title_a_description_a_unit_and_the_chosen_source(found: JsonObject) -> None:
+    assert len({whole(panel, "id") for panel in panels(found)}) == len(panels(found))
+    for panel in panels(found):
         assert text(panel, "title")
         if text(panel, "type") == "row":
             continue
@@ -92,13 +93,14 @@ def test_every_panel_has_a_title_a_description_a_unit_and_the_chosen_source() ->
         assert text(panel, "fieldConfig", "defaults", "unit")
         assert text(panel, "datasource", "uid") == "${datasource}"
         assert rows(panel, "targets")
-    (variable,) = rows(dashboard(), "templating", "list")
+    (variable,) = rows(found, "templating", "list")
     assert (text(variable, "name"), text(variable, "query")) == ("datasource", "prometheus")
 
 
-def test_panels_fill_the_grid_without_overlaps_or_holes() -> None:
+@each_dashboard
+def test_panels_fill_the_grid_without_overlaps_or_holes(found: JsonObject) -> None:
     cells: dict[tuple[int, int], str] = {}
-    for panel in panels():
+    for panel in panels(found):
         x, y, width, height = (whole(panel, "gridPos", each) for each in ("x", "y", "w", "h"))
         assert 0 <= x < x + width <= _COLUMNS
         for cell in ((column, row) for column in range(x, x + width) for row in range(y, y + height)):
@@ -108,10 +110,14 @@ def test_panels_fill_the_grid_without_overlaps_or_holes() -> None:
     assert len(cells) == _COLUMNS * (lowest + 1)
 
 
-def test_it_is_a_dashboard_that_can_be_found_and_provisioned() -> None:
-    found = dashboard()
-    assert text(found, "uid") == "linkerd-steward"
+@pytest.mark.parametrize("name", DASHBOARDS)
+def test_it_is_a_dashboard_that_can_be_found_and_provisioned(name: str) -> None:
+    found = DASHBOARDS[name]
+    assert text(found, "uid") == name
     assert "linkerd-steward" in strings(dig(found, "tags"))
     assert whole(found, "schemaVersion") >= 39
-    titles = [text(panel, "title") for panel in panels()]
+    titles = [text(panel, "title") for panel in panels(found)]
     assert [one for one, other in combinations(sorted(titles), 2) if one == other] == []
+    listed = yaml.safe_load((_FOLDER / "kustomization.yaml").read_text(encoding="utf-8"))
+    (files,) = [strings(dig(each, "files")) for each in rows(listed, "configMapGenerator")]
+    assert files == sorted(f"{each}.json" for each in DASHBOARDS)
