@@ -1,7 +1,6 @@
 """Why there was no answer: from what the libraries raise to the few words of a report."""
 
 import asyncio
-import errno
 import socket
 import ssl
 
@@ -31,7 +30,6 @@ class NotUnderstood(StewardError):
 
 EXPECTED = (OSError, EOFError, h11.ProtocolError, H2ProtocolError, WebSocketException, StewardError, ValueError)
 """A ValueError is what libraries raise for a name, a header or a status that cannot be one."""
-_UNREACHABLE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.EADDRNOTAVAIL, errno.ENETDOWN)
 _KINDS: tuple[tuple[tuple[type[BaseException], ...], Trouble], ...] = (
     ((UnknownName, socket.gaierror), Trouble.UNKNOWN_NAME),
     ((TimeoutError,), Trouble.TIMED_OUT),
@@ -45,9 +43,11 @@ _KINDS: tuple[tuple[tuple[type[BaseException], ...], Trouble], ...] = (
 def trouble_of(error: BaseException) -> tuple[Trouble, str]:
     """The class of an expected error, and a sentence."""
     said = str(error) or type(error).__name__
+    if isinstance(error, WebSocketException) and isinstance(error.__cause__, OSError | EOFError):
+        # The library says that there was no answer; beneath it is what happened to the connection.
+        error = error.__cause__
     for kinds, trouble in _KINDS:
         if isinstance(error, kinds):
             return trouble, "no answer in time" if trouble is Trouble.TIMED_OUT else said
-    if isinstance(error, OSError):
-        return (Trouble.UNREACHABLE if error.errno in _UNREACHABLE else Trouble.RESET), said
-    return Trouble.BAD_PROTOCOL, said
+    # What else the kernel says is about the way there: no route, not permitted, an address that cannot be used.
+    return (Trouble.UNREACHABLE if isinstance(error, OSError) else Trouble.BAD_PROTOCOL), said

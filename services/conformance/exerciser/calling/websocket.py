@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.datastructures import Headers as RawHeaders
-from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.datastructures import HeadersLike
+from websockets.exceptions import ConnectionClosed, InvalidHandshake, InvalidStatus
 from websockets.protocol import State
 
 from services.conformance.core.orders import Headers, Reply
@@ -17,6 +18,26 @@ from services.conformance.exerciser.serving.echoing import ECHO_HEADER, POD_HEAD
 _USUAL = 64
 _LARGEST_MESSAGE = 16 * 1024 * 1024
 _CLOSING = 2.0
+
+
+class _Connection(ClientConnection):
+    """One that tells a reset from an answer that nobody can read."""
+
+    _lost_by: Exception | None = None
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._lost_by = exc
+        super().connection_lost(exc)
+
+    async def handshake(
+        self, additional_headers: HeadersLike | None = None, user_agent_header: str | None = None
+    ) -> None:
+        try:
+            await super().handshake(additional_headers, user_agent_header)
+        except InvalidHandshake:
+            if isinstance(self._lost_by, OSError):
+                raise self._lost_by from None
+            raise
 
 
 class WebSocketCaller:
@@ -60,7 +81,7 @@ class WebSocketCaller:
         except ConnectionClosed as error:
             self._open = None
             if error.rcvd is None:
-                raise BrokenOff("the connection was lost without a close") from None
+                raise error.__cause__ or BrokenOff("the connection was lost without a close") from None
             sight.close_code, sight.message = error.rcvd.code, error.rcvd.reason
             return
         if not self._keep:
@@ -79,6 +100,7 @@ class WebSocketCaller:
             self._open = await connect(
                 f"ws://{self._means.authority}{call.path or '/'}",
                 sock=dialled,
+                create_connection=_Connection,
                 additional_headers=list(call.headers),
                 user_agent_header="linkerd-steward-exerciser",
                 compression=None,

@@ -1,6 +1,10 @@
 """Every protocol from an agent to an echo server, without a mesh in between."""
 
+import asyncio
+import socket
+import struct
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeAlias
 
@@ -8,11 +12,11 @@ import grpc.aio
 import pytest
 import pytest_asyncio
 
-from services.conformance.core.orders import Call, Conversation, Echo, Protocol, Trouble
+from services.conformance.core.orders import Call, Conversation, Echo, Protocol, Target, Trouble
 from services.conformance.core.stage import PORTS, Port
 from services.conformance.core.wishes import Wishes
 from steward.testing.nats import NatsServer
-from tests.services.conformance.cast import Cast, Played, assembled
+from tests.services.conformance.cast import Cast, Played, assembled, loopback_address
 
 Asking: TypeAlias = "grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]"
 Talking: TypeAlias = "grpc.aio.StreamStreamCall[bytes, bytes]"
@@ -311,6 +315,51 @@ async def test_a_wrong_protocol_is_noticed(
 ) -> None:
     reply = await cast.call("cm-0", Call(target=server.at(port), protocol=protocol, timeout_seconds=5))
     assert reply.trouble is trouble, reply.message
+
+
+@asynccontextmanager
+async def answering(reply: bytes, *, reset: bool) -> AsyncIterator[Target]:
+    """A server that answers whatever it hears in one way, and then closes or resets the connection."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(reply)
+        if reset:
+            lingering = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingering)
+        writer.close()
+
+    address = loopback_address()
+    server = await asyncio.start_server(answer, address, 0)
+    async with server:
+        yield Target(host=address, port=server.sockets[0].getsockname()[1])
+
+
+EVERY_PROTOCOL = [each for each in Protocol if each is not Protocol.TLS]
+
+
+@pytest.mark.parametrize("protocol", EVERY_PROTOCOL, ids=str)
+async def test_a_reset_is_no_close(cast: Cast, protocol: Protocol) -> None:
+    async with answering(b"", reset=True) as target:
+        replies = await cast.calls("cm-0", Call(target=target, protocol=protocol, times=2))
+    assert [reply.trouble for reply in replies] == [Trouble.RESET] * 2
+    assert [reply.connection for reply in replies] == [1, 2]
+
+
+@pytest.mark.parametrize("protocol", EVERY_PROTOCOL, ids=str)
+async def test_what_is_no_answer_is_not_taken_for_one(cast: Cast, protocol: Protocol) -> None:
+    async with answering(b"\x00\x01 what is this? \r\n\r\n" * 20, reset=False) as target:
+        reply = await cast.call("cm-0", Call(target=target, protocol=protocol, timeout_seconds=5))
+    # Bytes are an answer to bytes, but not the right one.
+    troubles = (None,) if protocol is Protocol.TCP else (Trouble.BAD_PROTOCOL, Trouble.CLOSED, Trouble.RESET)
+    assert reply.trouble in troubles
+    assert (reply.echo, reply.digest_ok) == (None, False if protocol is Protocol.TCP else None)
+
+
+async def test_a_place_that_no_way_leads_to_is_unreachable(cast: Cast) -> None:
+    # From a loopback address no way leads out.
+    reply = await cast.call("cm-0", Call(target=Target(host="192.0.2.1", port=80), timeout_seconds=5))
+    assert reply.trouble is Trouble.UNREACHABLE
 
 
 async def test_an_http_server_refuses_http2(cast: Cast, server: Played) -> None:
