@@ -1,6 +1,6 @@
 """`proto.http1`, `proto.http2`, `proto.large`: HTTP arrives as it was sent, whatever the proxies make of it between."""
 
-from services.conformance.core.diagnosis import OUTBOUND, Scene
+from services.conformance.core.diagnosis import FROM_UNMESHED, OUTBOUND, Scene
 from services.conformance.core.evidence import Evidence, Told
 from services.conformance.core.fronts import front, known, reachable
 from services.conformance.core.known_causes import COMMON, DATAPATH, cautious, skipped_port
@@ -14,11 +14,13 @@ from services.conformance.core.proofs import (
     between,
     bytes_equal,
     counter_grew,
+    good,
     growth,
     seen_by_server,
     series,
     server_saw_none,
     status_is,
+    tally,
 )
 from services.conformance.core.stage import PORTS, Port, Stage
 from services.conformance.core.steps import Applied, Calls, Pages, Step
@@ -31,6 +33,7 @@ from steward.jsonvalue import dig
 ORIGINAL_PROTOCOL = "l5d-orig-proto"
 _HTTP1, _HTTP2 = "proto-http1", "proto-http2"
 _KEPT, _FRESH, _STREAMS = 10, 5, 100
+_NOT_READ = (400, 500, 502, 505)
 _HEADER_BYTES = 32 * 1024
 _BODY_BYTES = 16 * 1024 * 1024
 
@@ -83,6 +86,28 @@ def policy_says_opaque() -> Cause:
         disproof="linkerd diagnostics policy shows another protocol.",
         remedy="Look for opaque-ports on the Service, its namespace and the chart, and for an unknown appProtocol.",
         command="linkerd diagnostics policy -n <namespace> svc/<service> <port>",
+    )
+
+
+def wrong_version(step: str) -> Cause:
+    """The server cannot read what its proxy sends it."""
+
+    def seen(_stage: Stage, evidence: Evidence) -> str | None:
+        refused = [reply for reply in evidence.replies(step) if reply.echo is None and reply.status in _NOT_READ]
+        direct = evidence.replies(FROM_UNMESHED)
+        if not refused or not direct or not all(map(good, direct)):
+            return None
+        return f"{tally(refused)}; without a proxy in front {tally(direct)}"
+
+    return Cause(
+        code="WRONG_HTTP_VERSION",
+        rung=Rung.PROXY,
+        seen=cautious(seen),
+        message="The server is spoken to in another version of HTTP than it speaks.",
+        expected="200",
+        disproof="The same call by pod address is answered.",
+        remedy="Set the port's appProtocol to kubernetes.io/h2c where the server speaks HTTP/2, else to http.",
+        command="kubectl get service <service> -o jsonpath='{.spec.ports}'",
     )
 
 
@@ -164,6 +189,7 @@ HTTP1 = Probe(
         policy_says_opaque(),
         *COMMON,
         skipped_port(PORTS[Port.HTTP]),
+        wrong_version("kept"),
         DATAPATH,
     ),
     control=SOUND,
@@ -198,11 +224,6 @@ def _http2_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ..
     )
 
 
-def _wrong_version(_stage: Stage, evidence: Evidence) -> str | None:
-    refused = [reply for reply in evidence.replies("streams") if reply.status == 502]
-    return f"{len(refused)} of {len(evidence.replies('streams'))} streams were answered 502" if refused else None
-
-
 def _downgraded(_stage: Stage, evidence: Evidence) -> str | None:
     spoken = {reply.echo.protocol for reply in evidence.replies("streams") if reply.echo is not None}
     old = sorted(protocol for protocol in spoken if not protocol.startswith("HTTP/2"))
@@ -230,16 +251,7 @@ HTTP2 = Probe(
         policy_says_opaque(),
         *COMMON,
         skipped_port(PORTS[Port.H2C]),
-        Cause(
-            code="WRONG_HTTP_VERSION",
-            rung=Rung.PROXY,
-            seen=cautious(_wrong_version),
-            message="The port is declared as another version of HTTP than its server speaks.",
-            expected="200",
-            disproof="The same call by pod address is answered.",
-            remedy="Set the port's appProtocol to kubernetes.io/h2c where the server speaks HTTP/2, else to http.",
-            command="kubectl get service <service> -o jsonpath='{.spec.ports}'",
-        ),
+        wrong_version("streams"),
         DATAPATH,
     ),
     diagnosis=Scene(service=_HTTP2, port=Port.H2C).steps,

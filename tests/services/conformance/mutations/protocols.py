@@ -9,10 +9,10 @@ from tests.services.conformance.mutations import workloads as objects
 from tests.services.conformance.mutations.mutation import Mutation
 
 MUTATIONS = (
-    Mutation("proto.http1", inbound.PROTOCOL_NOT_RESTORED, "UPGRADE_LEAKS", Rung.PROXY),
+    Mutation("proto.http1", inbound.PROTOCOL_NOT_RESTORED, "WRONG_HTTP_VERSION", Rung.PROXY),
     Mutation("proto.http1", outbound.HTTP_AS_OPAQUE, "TREATED_AS_OPAQUE", Rung.PROXY),
     Mutation("proto.http1", objects.scaled("su", 0), control=True),
-    Mutation("proto.http2", outbound.H2_DOWNGRADED, "DOWNGRADED", Rung.PROXY),
+    Mutation("proto.http2", outbound.H2_DOWNGRADED, "WRONG_HTTP_VERSION", Rung.PROXY),
     Mutation("proto.large", outbound.BODY_CORRUPTED, "BODY_BROKEN", Rung.TRAFFIC),
     Mutation("proto.grpc.unary", outbound.GRPC_TRAILERS_DROPPED, "TRAILERS_LOST", Rung.TRAFFIC),
     Mutation("proto.grpc.stream", outbound.GRPC_TRAILERS_DROPPED, "TRAILERS_LOST", Rung.TRAFFIC),
@@ -25,7 +25,7 @@ MUTATIONS = (
     Mutation("proto.opaque.annotation", told.OPAQUE_IGNORED, "OPAQUE_NOT_TOLD", Rung.CONTROL_PLANE),
     Mutation("proto.opaque.default", told.OPAQUE_IGNORED, "OPAQUE_DEFAULTS_CHANGED", Rung.CONTROL_PLANE),
     Mutation("proto.server-first.undeclared", outbound.HTTP_AS_OPAQUE, "DETECTION_PASSED_BY", Rung.PROXY),
-    Mutation("proto.tls-passthrough", inbound.TLS_NOT_PASSED, "TLS_CUT", Rung.TRAFFIC),
+    Mutation("proto.tls-passthrough", outbound.TCP_CORRUPTED, "TLS_CUT", Rung.TRAFFIC),
     Mutation("proto.app-protocol", told.APP_PROTOCOL_IGNORED, "POLICY_IGNORES_APPPROTO", Rung.CONTROL_PLANE),
     Mutation("proto.undefined-port", told.UNDEFINED_PORT_OPEN, "UNDEFINED_PORT_OPEN", Rung.PROXY),
     Mutation("proto.undefined-port", outbound.UNDEFINED_PORT_HANGS, "UNDEFINED_PORT_OPEN", Rung.PROXY),

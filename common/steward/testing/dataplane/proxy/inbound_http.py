@@ -120,7 +120,8 @@ class InboundHttp:
         request = replace(request, headers=headers, body=figures.reading(request.body))
         if inside is not None:
             return figures.of(await inside(request))
-        if self._context.broken(PROTOCOL_NOT_RESTORED):
+        # Only what a proxy sent was ever anything else than what was asked.
+        if self._context.broken(PROTOCOL_NOT_RESTORED) and dict(arrival.tls).get("tls") == "true":
             carried = with_header(request.headers, ORIGINAL_PROTOCOL, request.version.value)
             request = replace(request, version=Version.HTTP2, headers=carried)
         return await self._ask_application(arrival, request, figures)

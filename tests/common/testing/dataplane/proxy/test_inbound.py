@@ -363,7 +363,7 @@ async def test_faults_of_ports_and_detection_show(lone: LoneProxy) -> None:
 async def test_faults_of_protocols_show(lone: LoneProxy) -> None:
     await lone.application(8082, echo, Version.HTTP2)
     lone.faults.switch_on(PROTOCOL_NOT_RESTORED)
-    assert (await (await lone.plain_http(8082)).send(GET)).status == 200  # the application speaks HTTP/2 only
+    assert (await (await lone.meshed_http(8082)).send(GET)).status == 200  # the application speaks HTTP/2 only
 
     lone.faults.switch_on(TLS_NOT_PASSED)
     with pytest.raises(HandshakeFailed):
