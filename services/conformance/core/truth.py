@@ -18,13 +18,14 @@ from services.conformance.core.proofs import (
     counter_grew,
     good,
     made_by,
+    maker,
     within,
 )
 from services.conformance.core.stage import Stage
 from services.conformance.core.steps import Applied, Calls, Pages, Step, Until
 from steward.conformance.results import AssertionResult
 from steward.events.conformance import Rung
-from steward.jsonvalue import JsonObject, text
+from steward.jsonvalue import JsonObject, rows, table, text
 
 Objects = Callable[[Stage], tuple[JsonObject, ...]]
 BEFORE, AFTER, APPLIED, FORCE = "page-before", "page-after", "applied", "in-force"
@@ -105,7 +106,33 @@ class Table:
 
     def causes(self, server: str, port: int) -> tuple[Cause, ...]:
         """What breaks policies, before what breaks everything."""
-        return (_not_told(server, port), self._open(server), *COMMON)
+        told = (_not_told(server, port), _nobody_told(server, port)) if self._opens else (_not_told(server, port),)
+        return (*told, self._open(server), self._refused(server), *COMMON)
+
+    @property
+    def _opens(self) -> bool:
+        """Whether the table has somebody whom an authorization lets through a closed port."""
+        return any(line.allowed for line in self.lines) and any(not line.allowed for line in self.lines)
+
+    def _refused(self, server: str) -> Cause:
+        def seen(_stage: Stage, evidence: Evidence) -> str | None:
+            shut = [
+                line.name
+                for line in self.lines
+                if line.allowed and line.name in evidence and any(map(_is_refusal, evidence.replies(line.name)))
+            ]
+            return f"refused by the server's proxy although allowed: {', '.join(shut)}" if shut else None
+
+        return Cause(
+            code="POLICY_DENY",
+            rung=Rung.PROXY,
+            seen=cautious(seen),
+            message="The proxy of the server refuses whom the policy lets through.",
+            expected="clients that the policy names are let through",
+            disproof="The same call by hand is answered.",
+            remedy="See which Server and which authorization the proxy counts the refusal under; restart its pods.",
+            command=f"linkerd diagnostics policy -n <namespace> pod/<pod of {server}> <port>",
+        )
 
     def _open(self, server: str) -> Cause:
         def seen(_stage: Stage, evidence: Evidence) -> str | None:
@@ -128,6 +155,10 @@ class Table:
         )
 
 
+def _is_refusal(reply: Reply) -> bool:
+    return maker(reply) is Maker.SERVER_PROXY and (reply.status == 403 or reply.grpc_status == GRPC_DENIED)
+
+
 def fits(line: Line, reply: Reply) -> bool:
     """Whether a reply is what the line promises."""
     if line.allowed:
@@ -137,6 +168,39 @@ def fits(line: Line, reply: Reply) -> bool:
     if line.refused < 100:
         return reply.grpc_status == line.refused
     return reply.status == line.refused
+
+
+def _nobody_told(server: str, port: int) -> Cause:
+    """The policy controller tells the proxy of the Server, and of nobody who may pass."""
+
+    def seen(_stage: Stage, evidence: Evidence) -> str | None:
+        told = evidence.told(why.INBOUND)
+        if isinstance(told, NotTold) or not told.answers:
+            return None
+        answers = [answer for answer in told.answers.values() if text(answer, "labels", "name") == server]
+        if not answers or any(map(_admits, answers)):
+            return None
+        return f"Server {server} is told without any authorization"
+
+    return Cause(
+        code="AUTHORIZATION_NOT_TOLD",
+        rung=Rung.CONTROL_PLANE,
+        seen=cautious(seen),
+        message="The policy controller does not tell the proxy whom its policies let through.",
+        expected=f"the authorizations of Server {server}",
+        disproof="`linkerd diagnostics policy` shows the authorizations of the port.",
+        remedy="See that the AuthorizationPolicy names the Server or its route, and what it requires exists.",
+        command=f"linkerd diagnostics policy -n <namespace> pod/<pod> {port}",
+    )
+
+
+def _admits(answer: JsonObject) -> bool:
+    """Whether an answer holds an authorization anywhere, of the Server or of a route of it."""
+    if rows(answer, "authorizations"):
+        return True
+    kinds = table(answer, "protocol").values()
+    routes = [route for kind in kinds for route in (*rows(kind, "httpRoutes"), *rows(kind, "routes"))]
+    return any(rows(route, "authorizations") for route in routes)
 
 
 def _wanted(line: Line) -> str:

@@ -26,6 +26,8 @@ _MODES: dict[str, tuple[bool, bool]] = {
     "audit": (True, True),
 }
 """Mode → whether a meshed client and an unmeshed one, both of the cluster, are let through."""
+_COUNTED = ("all-authenticated", "cluster-authenticated")
+"""Where a denial is expected, and the metrics of the pod are open to meshed clients."""
 
 
 def _name(mode: str) -> str:
@@ -58,7 +60,7 @@ def _table(mode: str) -> Table:
         objects=_objects(mode),
         lines=lines,
         first="meshed client",
-        server=name if mode != "deny" else "",
+        server=name if mode in _COUNTED else "",
         denials=series("inbound_http_authz_deny_total", target_port=port) if meshed and not unmeshed else None,
         allowances=series("inbound_http_authz_allow_total", target_port=port) if meshed else None,
         bound=lambda stage: stage.timings.settle,
@@ -90,7 +92,7 @@ def _probe(mode: str) -> Probe:
         steps=_steps(mode),
         proof=table.proof,
         control=CONTROL,
-        causes=table.causes(name, PORTS[Port.HTTP])[1:],
+        causes=table.causes(mode, PORTS[Port.HTTP]),
         diagnosis=Scene(service=name, server=name).steps,
         needs=(Need.SERVER_POLICY,),
         security=not unmeshed,

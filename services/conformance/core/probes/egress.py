@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from services.conformance.core import objects as made
-from services.conformance.core.diagnosis import OUTBOUND, Scene
+from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence, NotTold
 from services.conformance.core.known_causes import COMMON, cautious
 from services.conformance.core.orders import Call, Conversation, Protocol, Reply, Target
@@ -21,16 +21,17 @@ from services.conformance.core.proofs import (
     within,
 )
 from services.conformance.core.stage import Need, Port, Stage
-from services.conformance.core.steps import Applied, Calls, Pages, Step, Until
+from services.conformance.core.steps import Applied, Calls, OutboundPolicy, Pages, Step, Until
 from services.conformance.core.targets import CLIENT, at_pod, at_service, fresh, get
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
-from steward.jsonvalue import Json
+from steward.jsonvalue import Json, text
 
 OUTSIDE = "192.0.2.10"
 """TEST-NET-1 (RFC 5737): an address that leads nowhere; the proxy answers before it would connect."""
 _OUTSIDE_NETWORK = "192.0.2.0/24"
 _FORBIDDEN = 403
+_TOLD = "why-egress"
 
 
 def _forbidden(reply: Reply) -> bool:
@@ -71,8 +72,11 @@ def _stopped(reply: Reply) -> bool:
 
 def _not_known() -> Cause:
     def seen(_stage: Stage, evidence: Evidence) -> str | None:
-        told = evidence.told(OUTBOUND)
-        return f"the policy controller answers {told.code}: {told.message}" if isinstance(told, NotTold) else None
+        told = evidence.told(_TOLD)
+        if isinstance(told, NotTold):
+            return f"the policy controller answers {told.code}: {told.message}"
+        kinds = {text(answer, "metadata", "resource", "kind") for answer in told.answers.values()}
+        return None if "EgressNetwork" in kinds else f"the policy controller tells of {', '.join(sorted(kinds))}"
 
     return Cause(
         code="EGRESS_NOT_TOLD",
@@ -86,6 +90,31 @@ def _not_known() -> Cause:
     )
 
 
+def _diagnosis(stage: Stage) -> tuple[Step, ...]:
+    """What the controller tells of an outside address while an EgressNetwork stands, besides the usual."""
+    network = made.egress_network(stage, "egress-why", "Deny", _OUTSIDE_NETWORK)
+    asked = OutboundPolicy(_TOLD, stage.meshed, f"{OUTSIDE}:80")
+    return (Applied("why-network", (network,)), asked, *Scene(service="su", server="su").steps(stage))
+
+
+def _closed(_stage: Stage, evidence: Evidence) -> str | None:
+    tried = [step for step in ("http", "named") if step in evidence]
+    closed = [step for step in tried if any(map(_forbidden, evidence.replies(step)))]
+    return f"refused by the client's proxy although allowed: {', '.join(closed)}" if closed else None
+
+
+EGRESS_CLOSED = Cause(
+    code="EGRESS_CLOSED",
+    rung=Rung.PROXY,
+    seen=cautious(_closed),
+    message="Traffic is kept in although an EgressNetwork or a route of it lets it out.",
+    expected="calls to the allowed network are answered",
+    disproof="The same call by hand is answered.",
+    remedy="See that no narrower EgressNetwork of the namespace denies the address.",
+    command="kubectl get egressnetworks -A -o wide",
+)
+
+
 def _probe(id: str, claim: str, *tried: str) -> Probe:
     return Probe(
         id=id,
@@ -95,7 +124,7 @@ def _probe(id: str, claim: str, *tried: str) -> Probe:
         proof=lambda _stage, _evidence: (),
         control=CONTROL,
         causes=((_let_out(*tried),) if tried else ()) + (_not_known(), *COMMON),
-        diagnosis=Scene(service="su", server="su").steps,
+        diagnosis=_diagnosis,
         needs=(Need.EGRESS_NETWORK,),
         since="2.17",
         depends_on=("proto.http1",),
@@ -165,7 +194,8 @@ def _allow() -> Probe:
         )
 
     claim = "What an EgressNetwork allows leaves, and is counted as egress."
-    return replace(_probe("egress.allow", claim), steps=steps, proof=proof, alone=True)
+    probe = _probe("egress.allow", claim)
+    return replace(probe, steps=steps, proof=proof, alone=True, causes=(EGRESS_CLOSED, *probe.causes))
 
 
 def _route() -> Probe:

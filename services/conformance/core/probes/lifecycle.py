@@ -132,6 +132,7 @@ def _storm_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ..
     )
 
 
+_PATHS = (Port.HTTP, Port.H2C, Port.GRPC, Port.WEBSOCKET, Port.OPAQUE)
 _HELD = {"raw": Protocol.TCP, "stream": Protocol.GRPC, "websocket": Protocol.WEBSOCKET}
 _PORTS = {"raw": Port.TCP, "stream": Port.GRPC, "websocket": Port.WEBSOCKET}
 
@@ -181,15 +182,33 @@ CONNECTION_LOST = Cause(
 
 
 def _available_steps(stage: Stage) -> tuple[Step, ...]:
-    return tuple(
-        Calls(str(port), CLIENT, paced(native(stage, "sm", port, times=10), 5))
-        for port in (Port.HTTP, Port.H2C, Port.GRPC, Port.WEBSOCKET, Port.OPAQUE)
-    )
+    return tuple(Calls(str(port), CLIENT, paced(native(stage, "sm", port, times=10), 5)) for port in _PATHS)
 
 
 def _available_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    names = [str(port) for port in (Port.HTTP, Port.H2C, Port.GRPC, Port.WEBSOCKET, Port.OPAQUE)]
+    names = [str(port) for port in _PATHS]
     return tuple(all_ok(f"path by {name}", evidence.replies(name)) for name in names)
+
+
+def _broken_paths(_stage: Stage, evidence: Evidence) -> str | None:
+    broken = [
+        f"{port}: {tally(bad)}"
+        for port in _PATHS
+        if (bad := [reply for reply in evidence.replies(str(port)) if not good(reply)])
+    ]
+    return "; ".join(broken) or None
+
+
+PATH_BROKEN = Cause(
+    code="PATH_BROKEN",
+    rung=Rung.TRAFFIC,
+    seen=cautious(_broken_paths),
+    message="Some kinds of connection fail while the objects, the control plane and the proxies look well.",
+    expected="every kind of connection is answered",
+    disproof="A call of that kind by hand is answered.",
+    remedy="See the probe of that protocol (proto.*), which says more.",
+    command="linkerd steward conformance run-one proto.http1",
+)
 
 
 def _direct(stage: Stage) -> tuple[Step, ...]:
@@ -224,7 +243,7 @@ PROBES: tuple[Probe, ...] = (
         steps=_available_steps,
         proof=_available_proof,
         control=CONTROL,
-        causes=COMMON,
+        causes=(*COMMON, PATH_BROKEN),
         soak=True,
         depends_on=("mtls.identity",),
     ),
@@ -247,6 +266,7 @@ PROBES: tuple[Probe, ...] = (
         proof=_storm_proof,
         control=CONTROL,
         causes=COMMON,
+        diagnosis=Scene(service=_STORM, server=_STORM).steps,
         safety=Safety.DISRUPTIVE,
         extra_pods=20,
         alone=True,

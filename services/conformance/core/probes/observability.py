@@ -18,9 +18,10 @@ from services.conformance.core.proofs import (
     series,
     share,
     status_is,
+    within,
 )
-from services.conformance.core.stage import SPARE_PORTS, Need, Stage
-from services.conformance.core.steps import Applied, Calls, Looked, Pages, Step
+from services.conformance.core.stage import SPARE_PORTS, Need, Port, Stage
+from services.conformance.core.steps import Applied, Calls, Looked, LookedUntil, Pages, Step
 from services.conformance.core.targets import CLIENT, at_service, get
 from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Safety, Tier
@@ -29,7 +30,7 @@ from steward.jsonvalue import JsonObject, rows, text, whole
 from steward.kube.mesh_resources import HTTP_ROUTES
 
 _ACTOR = "sp"
-_COUNTED, _INBOUND = "obs-metrics", "obs-inbound"
+_COUNTED, _INBOUND, _STATUS = "obs-metrics", "obs-inbound", "obs-status"
 _COUNTED_PORT, _INBOUND_PORT = SPARE_PORTS.start + 30, SPARE_PORTS.start + 31
 _CALLS, _FAILING = 100, 10
 _CONTROLLER = "linkerd.io/policy-controller"
@@ -158,8 +159,17 @@ def _inbound_counted(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult
     )
 
 
-def _routes(_stage: Stage) -> tuple[Step, ...]:
-    return (Looked("routes", HTTP_ROUTES),)
+def _routes(stage: Stage) -> tuple[Step, ...]:
+    """One route of our own, so that there is something to judge; then everybody's."""
+    own = made.http_route(
+        stage, _STATUS, made.parent("Service", _STATUS, Port.HTTP), made.rule(made.backend(_STATUS, Port.HTTP))
+    )
+    mine = Looked("own", HTTP_ROUTES, stage.meshed, names=(_STATUS,))
+    return (
+        Applied("applied", (made.service(stage, _STATUS, {"app": "sm"}, made.service_port(Port.HTTP)), own)),
+        LookedUntil("judged", mine, lambda found: all(map(_judged, found)), "is judged", stage.timings.settle),
+        Looked("routes", HTTP_ROUTES),
+    )
 
 
 def _of_linkerd(route: JsonObject) -> bool:
@@ -187,9 +197,12 @@ def _without_verdict(evidence: Evidence) -> list[str]:
     return sorted(_name(route) for route in routes if not _judged(route))
 
 
-def _all_judged(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+def _all_judged(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     missing = _without_verdict(evidence)
-    return (check("routes of Services have a current verdict", expected="all", observed=", ".join(missing) or "all"),)
+    return (
+        within("a new route is judged", evidence.effect("judged"), stage.timings.settle),
+        check("routes of Services have a current verdict", expected="all", observed=", ".join(missing) or "all"),
+    )
 
 
 def _unjudged(_stage: Stage, evidence: Evidence) -> str | None:

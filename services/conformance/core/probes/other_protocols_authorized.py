@@ -7,8 +7,9 @@ from datetime import timedelta
 from services.conformance.core import objects as made
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
+from services.conformance.core.known_causes import cautious
 from services.conformance.core.orders import GRPC_SERVICE, Call, Conversation, Hold, Protocol
-from services.conformance.core.probe import Probe, check
+from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.probes.authorization import CONTROL
 from services.conformance.core.proofs import between, counter_grew, series
 from services.conformance.core.stage import PORTS, Need, Port, Stage
@@ -16,6 +17,7 @@ from services.conformance.core.steps import Applied, Asked, Pages, Ready, Releas
 from services.conformance.core.targets import CLIENT, OTHER, UNMESHED, at_service
 from services.conformance.core.truth import AFTER, GRPC_DENIED, GRPC_UNKNOWN, Line, Table, fits
 from steward.conformance.results import AssertionResult, Tier
+from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject
 
 _RPC, _RAW = "authz-grpc", "authz-tcp"
@@ -179,6 +181,24 @@ def _revoked(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     )
 
 
+def _kept_open(_stage: Stage, evidence: Evidence) -> str | None:
+    held = evidence.held("held")
+    if not held.open or held.failures or held.resets:
+        return None
+    return f"a connection whose authorization is gone was used {held.uses} times without a failure"
+
+
+REVOKED_KEPT = Cause(
+    code="REVOKED_KEPT",
+    rung=Rung.PROXY,
+    seen=cautious(_kept_open),
+    message="The proxy of the server keeps connections that are no longer authorized.",
+    expected="the connection is ended, and inbound_tcp_authz_terminate_total counts it",
+    disproof="A connection by hand is ended when its AuthorizationPolicy is deleted.",
+    remedy="Restart the server's pods: what is open now stays open else.",
+    command="kubectl delete pod -n <namespace> <pod>",
+)
+
 _TCP = _probe(
     "authz.tcp", "Raw connections of a stranger are cut, those of a named client stay.", _RAW_TABLE, Port.OPAQUE
 )
@@ -196,6 +216,7 @@ PROBES: tuple[Probe, ...] = (
         claim="A connection that is open when its authorization goes is ended.",
         steps=_revoked_steps,
         proof=_revoked,
+        causes=(REVOKED_KEPT, *_TCP.causes),
         tier=Tier.DEPTH,
         alone=False,
         depends_on=("authz.tcp",),

@@ -13,8 +13,9 @@ from steward.jsonvalue import JsonObject, rows, table, text, texts
 from steward.kube.resources import CONFIG_MAPS, MUTATING_WEBHOOKS, NAMESPACES, PODS, SECRETS
 from steward.testing.kubernetes.admission import AdmissionRequest, Denied
 from steward.testing.kubernetes.selectors import selects
+from steward.testing.linkerd.annotations import CONFIG
 from steward.testing.linkerd.certificates import Trust
-from steward.testing.linkerd.injection import Injection, Injector, inject
+from steward.testing.linkerd.injection import INJECT, Injection, Injector, inject
 from steward.testing.linkerd.objects import COMPONENT
 from steward.testing.linkerd.proxy import TRUST_ROOTS
 from steward.testing.linkerd.simulation.faults import InjectorFault
@@ -36,6 +37,10 @@ class SimulatedInjector:
         """Namespace, name and reason of every pod that was let in without a proxy."""
         self.overlooks: Callable[[JsonObject, str], bool] = lambda _pod, _namespace: False
         """Whether a pod of a namespace is let in without a proxy for no reason at all: a fault."""
+        self.deaf = False
+        """Every proxy is rendered alike, whatever the annotations say: a fault."""
+        self.eager = False
+        """Pods that decline get a proxy, too: a fault."""
 
     def admit(self, request: AdmissionRequest) -> JsonObject | None:
         """The callback of the fake API server."""
@@ -119,7 +124,10 @@ class SimulatedInjector:
             bundle,
             running.rpartition(":")[2],
         )
-        return inject(pod, namespace=namespace, injector=injector, owner=self._pods.owner_of(pod))
+        seen, around = (_undecorated(pod), _undecorated(namespace)) if self.deaf else (pod, namespace)
+        if self.eager:
+            seen = _undecorated(pod, wish="enabled")
+        return inject(seen, namespace=around, injector=injector, owner=self._pods.owner_of(pod))
 
     def _note(self, pod: JsonObject, namespace: str, reason: str) -> None:
         name = text(pod, "metadata", "name") or text(pod, "metadata", "generateName")
@@ -131,6 +139,14 @@ def _is_asked(webhook: JsonObject, namespace: JsonObject, pod: JsonObject) -> bo
     return selects(on_namespace, texts(namespace, "metadata", "labels")) and selects(
         on_object, texts(pod, "metadata", "labels")
     )
+
+
+def _undecorated(thing: JsonObject, wish: str = "") -> JsonObject:
+    """The thing without annotations that configure its proxy."""
+    metadata = table(thing, "metadata")
+    kept = {key: value for key, value in texts(metadata, "annotations").items() if not key.startswith(CONFIG)}
+    asked = {INJECT: wish} if wish else {}
+    return {**thing, "metadata": {**metadata, "annotations": {**kept, **asked}}}
 
 
 def _trusts(bundle: str, served: str) -> bool:

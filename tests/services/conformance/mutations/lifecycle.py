@@ -1,0 +1,15 @@
+"""How pods that come and go, and connections that stay, are broken."""
+
+from steward.events.conformance import Rung
+from steward.testing.dataplane.faults import Scope
+from steward.testing.dataplane.network_faults import INJECTOR_OVERLOOKS
+from steward.testing.dataplane.proxy import inbound_faults as inbound
+from steward.testing.dataplane.proxy import outbound_faults as outbound
+from tests.services.conformance.mutations.mutation import Mutation
+
+MUTATIONS = (
+    Mutation("life.shutdown", inbound.SHUTDOWN_ABORTS, "CALLS_LOST", Rung.TRAFFIC),
+    Mutation("life.storm", INJECTOR_OVERLOOKS, "NOT_INJECTED", Rung.OBJECT, Scope(pod="life-storm")),
+    Mutation("soak.availability", outbound.UPGRADE_LOST, "PATH_BROKEN", Rung.TRAFFIC),
+    Mutation("soak.longconn", outbound.UPGRADE_LOST, "CONNECTION_LOST", Rung.TRAFFIC),
+)
