@@ -147,6 +147,7 @@ class ControlPlane:
         self._dirty.set()
 
     def _switched(self) -> None:
+        self.directory.remember()
         self.world.freeze(POLICIES if self.faults.anywhere(broken.POLICY_STALE) else ())
         self._dirty.set()
 
@@ -161,7 +162,6 @@ class ControlPlane:
     def _refresh(self) -> None:
         self._slices.reconcile()
         self.identity.secret_changed()
-        self.directory.remember()
         self._note_outage()
         everywhere = Client()
         if self.policy_is_up(everywhere):

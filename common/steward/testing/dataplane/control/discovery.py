@@ -57,12 +57,14 @@ class Asked:
 
 
 class Directory:
-    """Finds endpoints. Remembers what it told, because its faults are about telling what was true before."""
+    """Finds endpoints. Some of its faults are about telling what was true when they were switched on."""
 
     def __init__(self, world: World, faults: Faults) -> None:
         self.world = world
         self.faults = faults
-        self._known: dict[Asked, tuple[Endpoint, ...]] = {}
+        self._before: dict[Asked, tuple[Endpoint, ...]] | None = None
+        self._found: dict[Asked, tuple[Endpoint, ...]] = {}
+        self._version = 0
 
     def endpoints(self, asked: Asked, client: Client, *, replica: str = "") -> tuple[Endpoint, ...]:
         """For one client, by one replica of the controller (any, where none is named)."""
@@ -73,13 +75,16 @@ class Directory:
         return tuple(replace(one, identity=None, h2=False, opaque=False) for one in located)
 
     def remember(self) -> None:
-        """Note every Service's endpoints as they are, for faults to come."""
-        if self._about_the_past:
-            return
-        for service in self.world.all(SERVICES):
-            for port in rows(service, "spec", "ports"):
-                asked = Asked(name_of(service), namespace_of(service), whole(port, "port"))
-                self._known[asked] = tuple(self._current(asked))
+        """A fault was switched on or off: note every Service's endpoints as they are, if one needs them."""
+        if not any(self.faults.anywhere(one) for one in _PAST):
+            self._before = None
+        elif self._before is None:
+            everything = (
+                Asked(name_of(service), namespace_of(service), whole(port, "port"))
+                for service in self.world.all(SERVICES)
+                for port in rows(service, "spec", "ports")
+            )
+            self._before = {asked: self._now(asked) for asked in everything}
 
     def at_pod(self, pod: JsonObject, port: int, client: Client) -> Endpoint:
         """A pod that is dialled by its own address; no Service is in play."""
@@ -124,11 +129,10 @@ class Directory:
 
     def _remembered(self, asked: Asked, client: Client, replica: str) -> tuple[Endpoint, ...]:
         whole_service = replace(asked, hostname="")
-        current = tuple(self._current(whole_service))
-        if not self._about_the_past:
-            self._known[whole_service] = current
+        current = self._now(whole_service)
+        if self._before is None:
             return current
-        before = self._known.setdefault(whole_service, current)
+        before = self._before.get(whole_service, current)
         at_replica = Client(pod=replica, namespace=NAMESPACE)
         if self.faults.on(broken.STALE_ENDPOINTS, client) or (
             replica and self.faults.on(broken.STALE_REPLICA, at_replica)
@@ -140,9 +144,15 @@ class Directory:
         there = {(one.ip, one.port) for one in told}
         return told + tuple(one for one in before if (one.ip, one.port) not in there)
 
-    @property
-    def _about_the_past(self) -> bool:
-        return any(self.faults.anywhere(one) for one in _PAST)
+    def _now(self, asked: Asked) -> tuple[Endpoint, ...]:
+        """As the objects say; looked up once for every state of the cluster."""
+        version = self.world.cluster.store.version
+        if self._version != version:
+            self._version = version
+            self._found.clear()
+        if asked not in self._found:
+            self._found[asked] = tuple(self._current(asked))
+        return self._found[asked]
 
     def _without_new(self, current: tuple[Endpoint, ...], before: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
         old = {(one.ip, one.port) for one in before}

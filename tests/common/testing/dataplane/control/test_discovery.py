@@ -206,6 +206,8 @@ class TestFaultsOfTheDirectory:
             await world.settled()
             assert set(endpoints(world)) == set(before)
             world.faults.clear()
+            before = endpoints(world)
+            assert len(before) == 4
             world.faults.switch_on(faults.REMOVED_PODS_STAY)
             world.mesh.change("Deployment", "shop", "web", {"spec": {"replicas": 0}})
             await world.settled()
