@@ -1,0 +1,75 @@
+"""The tables of mutations: complete where they say so, and true to the probes."""
+
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from services.conformance.core.known_causes import COMMON, DATAPATH
+from services.conformance.core.probes import (
+    PROBES,
+    certificates,
+    control_plane,
+    encryption,
+    grpc,
+    http,
+    identity,
+    opaque,
+    ports,
+    raw,
+    streams,
+    webhooks,
+)
+from tests.services.conformance.mutations.mutation import Mutation
+
+
+def _tables() -> dict[str, tuple[Mutation, ...]]:
+    found: dict[str, tuple[Mutation, ...]] = {}
+    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
+        module = (
+            import_module(f"tests.services.conformance.mutations.{path.stem}") if "test_" not in path.stem else None
+        )
+        rows = getattr(module, "MUTATIONS", ())
+        if rows:
+            found[path.stem] = rows
+    return found
+
+
+_TABLES = _tables()
+_ROWS = [row for rows in _TABLES.values() for row in rows]
+_COMPLETE = (
+    certificates,
+    control_plane,
+    encryption,
+    grpc,
+    http,
+    identity,
+    opaque,
+    ports,
+    raw,
+    streams,
+    webhooks,
+)
+"""Families of which every probe has a row."""
+
+
+@pytest.mark.parametrize("row", _ROWS, ids=[f"{row.probe} {row.name}" for row in _ROWS])
+def test_a_row_is_about_a_probe_and_a_cause_that_it_can_name(row: Mutation) -> None:
+    probe = next((each for each in PROBES if each.id == row.probe), None)
+    assert probe is not None
+    if row.control:
+        assert probe.control is not None
+        return
+    known = {(cause.code, cause.rung) for cause in (*probe.causes, *COMMON, DATAPATH)}
+    assert (row.code, row.rung) in known
+
+
+def test_every_probe_of_a_complete_family_can_be_broken() -> None:
+    broken = {row.probe for row in _ROWS if not row.control}
+    wanted = {probe.id for family in _COMPLETE for probe in family.PROBES}
+    assert sorted(wanted - broken) == []
+
+
+def test_no_row_is_there_twice() -> None:
+    keys = [(row.probe, row.name, row.scope, row.code) for row in _ROWS]
+    assert len(keys) == len(set(keys))

@@ -1,0 +1,25 @@
+"""Many probes on one stage, some of them at the same time: none may disturb another."""
+
+import asyncio
+from collections.abc import Iterable
+
+from services.conformance.core.probe import Probe
+from steward.conformance.results import Capability
+from tests.services.conformance.simulated.theatre import Theatre, healthy, told
+
+AT_ONCE = 4
+
+
+async def unwell(theatre: Theatre, probes: Iterable[Probe]) -> list[str]:
+    """What does not work on a healthy mesh, in words; probes that must be alone are played after all others."""
+    supported = [probe for probe in probes if theatre.supports(probe).capability is Capability.SUPPORTED]
+    turn = asyncio.Semaphore(AT_ONCE)
+
+    async def play(probe: Probe) -> str:
+        async with turn:
+            outcome = await theatre.run(probe)
+        return "" if healthy(outcome) else told(outcome)
+
+    together = await asyncio.gather(*(play(probe) for probe in supported if not probe.alone))
+    alone = [await play(probe) for probe in supported if probe.alone]
+    return [words for words in (*together, *alone) if words]
