@@ -15,7 +15,7 @@ CLUSTER ?= simulated
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test test-cluster lint format bench proto schemas catalogue manifests lock setup binaries clean
+.PHONY: help run test test-cluster lint format bench mutation proto schemas catalogue manifests lock setup binaries clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -58,6 +58,9 @@ bench: $(READY) ## Measure against peers; prints a table, and JSON into $$BENCH_
 
 proto: $(READY) ## Write the message classes of Linkerd's proxy API from our .proto files
 	@cd common && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. steward/proxy_api/*.proto
+
+mutation: $(READY) ## Break each feature in the simulation and see whether its probe says so, and why
+	@$(BIN)/python -m tests.mutation $(ARGS)
 
 schemas: $(READY) ## Write the published schemas of the events
 	@$(BIN)/python -m steward.events.schemas

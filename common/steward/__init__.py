@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from steward.bus.streams import Start
     from steward.errors import Reject, Retry, StewardError
     from steward.events import (
+        ConformanceFailed,
+        ConformanceRecovered,
+        ConformanceRunFinished,
         Envelope,
         Event,
         MeshDrifted,
@@ -34,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BusSettings",
+    "ConformanceFailed",
+    "ConformanceRecovered",
+    "ConformanceRunFinished",
     "Envelope",
     "Event",
     "EventContext",

@@ -11,6 +11,9 @@ from steward.events.registry import EVENTS
 
 PROMISED = [
     "BusSettings",
+    "ConformanceFailed",
+    "ConformanceRecovered",
+    "ConformanceRunFinished",
     "Envelope",
     "Event",
     "EventContext",

@@ -1,6 +1,16 @@
 """The vocabulary: pure, without bus or clock. What happened, in the past tense, for anybody to react to."""
 
 from steward.events.base import Envelope, Event, Trail, enclose
+from steward.events.conformance import (
+    ConformanceFailed,
+    ConformanceOutcome,
+    ConformanceRecovered,
+    ConformanceRunFinished,
+    Finding,
+    FoundCause,
+    Rung,
+    VerdictCounts,
+)
 from steward.events.upgrades import (
     ApprovalScope,
     GateReport,
@@ -27,16 +37,23 @@ from steward.events.versions import Drift, DriftKind, MeshDrifted, NewVersion, R
 
 __all__ = [
     "ApprovalScope",
+    "ConformanceFailed",
+    "ConformanceOutcome",
+    "ConformanceRecovered",
+    "ConformanceRunFinished",
     "Drift",
     "DriftKind",
     "Envelope",
     "Event",
+    "Finding",
+    "FoundCause",
     "GateReport",
     "GateResult",
     "MeshDrifted",
     "NewVersion",
     "Recommendation",
     "RunOutcome",
+    "Rung",
     "StepFailure",
     "StepOutcome",
     "Trail",
@@ -53,6 +70,7 @@ __all__ = [
     "UpgradeStepFailed",
     "UpgradeStepStarted",
     "UpgradeWaveDone",
+    "VerdictCounts",
     "VersionWithdrawn",
     "WorkloadCounts",
     "enclose",

@@ -1,0 +1,26 @@
+"""Every mutation there is, from every family."""
+
+from importlib import import_module
+from pathlib import Path
+
+from services.conformance.core.probes import PROBES
+from tests.services.conformance import mutations
+from tests.services.conformance.mutations.mutation import Mutation
+
+_FAMILIES = sorted(path.stem for path in Path(next(iter(mutations.__path__))).glob("*.py"))
+
+
+def all_mutations() -> tuple[Mutation, ...]:
+    """In the order of their probes, those of controls last."""
+    found: list[Mutation] = []
+    for family in _FAMILIES:
+        module = import_module(f"{mutations.__name__}.{family}")
+        found += getattr(module, "MUTATIONS", ())
+    order = {probe.id: number for number, probe in enumerate(PROBES)}
+    return tuple(sorted(found, key=lambda each: (order.get(each.probe, len(order)), each.control, each.name)))
+
+
+def unbroken() -> tuple[str, ...]:
+    """Probes that no mutation breaks: nobody knows whether they can fail."""
+    broken = {each.probe for each in all_mutations() if not each.control}
+    return tuple(probe.id for probe in PROBES if probe.id not in broken)
