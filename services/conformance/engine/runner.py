@@ -154,16 +154,26 @@ class Runner:
         return proven(probe.proof, play.stage, play.evidence)
 
     async def _control(self, probe: Probe, play: Play, tried: _Attempts) -> None:
-        """The control is judged by its own steps, beside what the probe found."""
+        """The control is judged by its own steps, beside what the probe found.
+
+        It is tried again as the probe is: one slow answer must not take the word of a whole group away.
+        """
+        for attempt in range(self.retries + 1):
+            tried.control = await self._controlled(probe, play)
+            if tried.control.ok is not False or attempt == self.retries:
+                return
+            await self.clock.sleep(pause(self.retries, self.retry_within))
+
+    async def _controlled(self, probe: Probe, play: Play) -> Control:
         if probe.control is None:
-            return
+            return Control()
         other = replace(play, found=dict(play.found))
         try:
             async with within(self.clock, probe.bound + _SLACK):
                 await other.run(probe.control.steps(play.stage))
         except TimeoutError:
             pass
-        tried.control = controlled(probe, play.stage, other.evidence)
+        return controlled(probe, play.stage, other.evidence)
 
     async def _explain(self, probe: Probe, play: Play, tried: _Attempts) -> None:
         try:

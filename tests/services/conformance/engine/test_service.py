@@ -98,6 +98,15 @@ async def test_a_broken_control_makes_its_whole_group_inconclusive() -> None:
         assert status_of(run).outcome is ConformanceOutcome.INCONCLUSIVE
 
 
+async def test_a_control_that_holds_when_it_is_tried_again_is_believed() -> None:
+    async with world(controlled("authz.server", "/control")) as around:
+        around.agents.fails = lambda path: path == "/control" and around.agents.calls[path] == 1
+        around.create_run()
+        async with around.running():
+            run = await around.until(over)
+        assert lines(run, Verdict.PASSED) == {"authz.server"}
+
+
 async def test_what_the_mesh_does_not_have_is_not_a_failure() -> None:
     probes = (
         probe("proto.http1"),
