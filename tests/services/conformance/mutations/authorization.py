@@ -2,6 +2,7 @@
 
 from steward.events.conformance import Rung
 from steward.testing.dataplane.control import faults as told
+from steward.testing.dataplane.faults import Scope
 from steward.testing.dataplane.proxy import inbound_faults as proxy
 from tests.services.conformance.mutations.mutation import Mutation
 
@@ -33,5 +34,5 @@ MUTATIONS = (
     Mutation("authz.grpc-route", proxy.GRPC_REFUSED_AS_HTTP, "DATAPATH", Rung.TRAFFIC),
     Mutation("authz.tcp", proxy.TCP_DENIAL_IGNORED, _OPEN, Rung.PROXY),
     Mutation("authz.tcp.revoked", proxy.REVOKED_KEPT, "REVOKED_KEPT", Rung.PROXY),
-    Mutation("authz.server", proxy.AUTHORIZATION_DENIES_ALL, control=True),
+    Mutation("authz.server", proxy.AUTHORIZATION_DENIES_ALL, scope=Scope(pod="sp"), control=True),
 )

@@ -2,6 +2,7 @@
 
 from steward.events.conformance import Rung
 from steward.testing.dataplane.control import faults as told
+from steward.testing.dataplane.faults import Scope
 from steward.testing.dataplane.proxy import inbound_faults as proxy
 from tests.services.conformance.mutations.mutation import Mutation
 
@@ -13,5 +14,5 @@ MUTATIONS = (
     Mutation("ratelimit.identity", told.RATE_LIMITS_IGNORED, _IGNORED, Rung.PROXY),
     Mutation("ratelimit.identity", proxy.RATE_LIMIT_SHARED, "LIMIT_SHARED", Rung.PROXY),
     Mutation("ratelimit.override", proxy.RATE_LIMIT_OVERRIDES_IGNORED, "OVERRIDE_IGNORED", Rung.PROXY),
-    Mutation("ratelimit.total", proxy.AUTHORIZATION_DENIES_ALL, control=True),
+    Mutation("ratelimit.total", proxy.AUTHORIZATION_DENIES_ALL, scope=Scope(pod="sp"), control=True),
 )
