@@ -32,6 +32,7 @@ from tests.common.testing.dataplane.control.objects import (
 from tests.common.testing.dataplane.lab import QUICK, VERSION, Lab, error, lab, seen
 
 WEB = "web.shop.svc.cluster.local"
+AMPLE = timedelta(seconds=20)
 DOMAIN = "serviceaccount.identity.linkerd.cluster.local"
 
 
@@ -235,7 +236,7 @@ class TestTheControlPlaneDown:
                 f"{text(pod, 'status', 'podIP')}:8080" for pod in it.mesh.cluster.list(PODS, "shop", labels="app=web")
             }
             for pod in pods:
-                async with ProxyApi(f"{text(pod, 'status', 'podIP')}:8086") as api:
+                async with ProxyApi(f"{text(pod, 'status', 'podIP')}:8086", timeout=AMPLE) as api:
                     found = await api.endpoints(f"{WEB}:8000", context=context_token("shop"))
                     assert found.targets == wanted
             stale = text(pods[1], "metadata", "name")
@@ -244,7 +245,7 @@ class TestTheControlPlaneDown:
             await it.plane.settled()
             sizes = []
             for pod in pods:
-                async with ProxyApi(f"{text(pod, 'status', 'podIP')}:8086") as api:
+                async with ProxyApi(f"{text(pod, 'status', 'podIP')}:8086", timeout=AMPLE) as api:
                     sizes.append(len((await api.endpoints(f"{WEB}:8000")).addresses))
             assert sizes == [3, 2]
 
@@ -338,7 +339,7 @@ async def test_plain_requests_about_nothing_are_answered_as_by_linkerd() -> None
         await shop(it)
         (controller,) = it.mesh.cluster.list(PODS, "linkerd", labels="linkerd.io/control-plane-component=destination")
         address = text(controller, "status", "podIP")
-        async with ProxyApi(f"{address}:8086", timeout=timedelta(milliseconds=300)) as api:
+        async with ProxyApi(f"{address}:8086", timeout=AMPLE) as api:
             for authority, code in (
                 ("nosuch.shop.svc.cluster.local:8000", "NotFound"),
                 ("example.com:80", "InvalidArgument"),
