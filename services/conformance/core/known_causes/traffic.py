@@ -4,7 +4,7 @@ from services.conformance.core import diagnosis as why
 from services.conformance.core.evidence import Evidence
 from services.conformance.core.known_causes.objects import not_injected
 from services.conformance.core.known_causes.reading import cautious, objects_of, replies_of
-from services.conformance.core.orders import Trouble
+from services.conformance.core.orders import Reply, Trouble
 from services.conformance.core.probe import Cause
 from services.conformance.core.proofs import Maker, good, maker, tally
 from services.conformance.core.stage import Stage
@@ -14,12 +14,17 @@ from steward.jsonvalue import text
 _NO_WAY = (Trouble.TIMED_OUT, Trouble.REFUSED, Trouble.UNREACHABLE, Trouble.RESET, Trouble.CLOSED)
 
 
+def _unconnected(reply: Reply) -> bool:
+    """The client's proxy could not connect; whatever else it says, it says for another reason."""
+    return maker(reply) is Maker.CLIENT_PROXY and (reply.status in (502, 503, 504) or reply.grpc_status in (4, 14))
+
+
 def _netpol(_stage: Stage, evidence: Evidence) -> str | None:
     meshed = replies_of(evidence, why.BY_POD, why.BY_SERVICE)
     unmeshed = replies_of(evidence, why.FROM_UNMESHED)
     if not meshed or not unmeshed or any(map(good, meshed)) or not all(map(good, unmeshed)):
         return None
-    if not all(reply.trouble in _NO_WAY or maker(reply) is Maker.CLIENT_PROXY for reply in meshed):
+    if not all(reply.trouble in _NO_WAY or _unconnected(reply) for reply in meshed):
         return None
     policies = sorted(text(each, "metadata", "name") for each in objects_of(evidence, why.NETWORKS))
     there = f"NetworkPolicies {', '.join(policies)}" if policies else "no NetworkPolicy in this namespace"

@@ -23,6 +23,7 @@ from services.conformance.core.proofs import (
     maker,
     none_are,
     share,
+    tally,
     together,
     within,
 )
@@ -151,6 +152,25 @@ def _refused(reply: Reply) -> bool:
     return not good(reply) and maker(reply) in (Maker.CLIENT_PROXY, Maker.NOBODY)
 
 
+def _stays_open(_stage: Stage, evidence: Evidence) -> str | None:
+    recovered = evidence.effect("recovered")
+    return (
+        None if recovered.met else f"no answer of the pod within {recovered.seconds:.1f} s: {tally(recovered.replies)}"
+    )
+
+
+_STAYS_OPEN = Cause(
+    code="BREAKER_STAYS_OPEN",
+    rung=Rung.PROXY,
+    seen=cautious(_stays_open),
+    message="An endpoint that was opened is not tried again, though it is well.",
+    expected="the endpoint is tried again after its penalty, and taken back",
+    disproof="The pod answers requests again when its penalty is over.",
+    remedy="Restart the client's pod; see that the maximal penalty of the Service is not too long.",
+    command="linkerd diagnostics proxy-metrics po/<client> | grep balancer_endpoints",
+)
+
+
 def _causes(name: str) -> tuple[Cause, ...]:
     def untripped(stage: Stage, evidence: Evidence) -> str | None:
         pending = endpoints(stage, name, PENDING)
@@ -167,7 +187,8 @@ def _causes(name: str) -> tuple[Cause, ...]:
         remedy="Restart the client's pod; if that does not help, compare its proxy's version with the control plane's.",
         command="linkerd diagnostics proxy-metrics po/<client> | grep balancer_endpoints",
     )
-    return (BREAKER_AMPLIFIES, SP_SHADOWS, *COMMON, policy_stale("the breaker", MARK), not_tripped, DATAPATH)
+    own = (not_tripped, _STAYS_OPEN)
+    return (BREAKER_AMPLIFIES, *own, SP_SHADOWS, *COMMON, policy_stale("the breaker", MARK), DATAPATH)
 
 
 def _unbiased_cause() -> Cause:

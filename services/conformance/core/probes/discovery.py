@@ -1,6 +1,7 @@
 """Discovery: names, headless and external Services, addresses that change, and targets that nobody has used before."""
 
 from collections.abc import Collection
+from dataclasses import replace
 from datetime import timedelta
 
 from services.conformance.core.diagnosis import Scene
@@ -165,6 +166,30 @@ def _headless_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, 
     )
 
 
+def _unnamed(_stage: Stage, evidence: Evidence) -> str | None:
+    replies = evidence.replies("one")
+    unknown = [reply for reply in replies if reply.trouble is Trouble.UNKNOWN_NAME]
+    return tally(unknown) if unknown else None
+
+
+def _others(stage: Stage, evidence: Evidence) -> str | None:
+    strangers = pods_that_answered(evidence.replies("one")) - {_headless_pod(stage)}
+    return f"answered, too: {', '.join(sorted(strangers))}" if strangers else None
+
+
+_NO_POD_NAME = replace(_DNS, seen=cautious(_unnamed))
+_WRONG_POD = Cause(
+    code="WRONG_POD",
+    rung=Rung.CONTROL_PLANE,
+    seen=cautious(_others),
+    message="The name of one pod of a headless Service leads to others, too.",
+    expected="only the pod that is named answers",
+    disproof="destination, asked for the pod's name, tells one address.",
+    remedy="See that the pods' hostname and subdomain stand in the EndpointSlices; restart linkerd-destination.",
+    command="linkerd diagnostics endpoints <pod>.<service>.<namespace>.svc.cluster.local:<port>",
+)
+
+
 def _alias_objects(stage: Stage) -> tuple[JsonObject, ...]:
     return (manifest(stage, SERVICES, ALIAS, {"type": "ExternalName", "externalName": stage.service("sm")}),)
 
@@ -255,7 +280,7 @@ PROBES: tuple[Probe, ...] = (
         steps=_headless,
         proof=_headless_holds,
         diagnosis=Scene(service="ss", server="ss").steps,
-        causes=(*COMMON, DATAPATH),
+        causes=(_NO_POD_NAME, _WRONG_POD, *COMMON, DATAPATH),
     ),
     Probe(
         id="disc.external-name",

@@ -1,5 +1,6 @@
 """Failing fast: what a balancer answers that has no endpoint, and how soon it is well again."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 from services.conformance.core.controls import CLOSED_IS_CLOSED
@@ -143,6 +144,29 @@ _HANGS = Cause(
     command="linkerd diagnostics proxy-metrics po/<client> | grep -e failfast -e queue_gate",
 )
 
+
+def _burst_hangs(_stage: Stage, evidence: Evidence) -> str | None:
+    replies = evidence.replies("burst")
+    hung = [reply for reply in replies if reply.trouble is Trouble.TIMED_OUT]
+    return f"{len(hung)} of {len(replies)} requests got no answer at all" if hung else None
+
+
+def _stays(_stage: Stage, evidence: Evidence) -> str | None:
+    first, recovered = evidence.effect("first"), evidence.effect("recovered")
+    return f"still refused: {tally(recovered.replies)}" if first.met and not recovered.met else None
+
+
+_BURST_HANGS = replace(_HANGS, seen=cautious(_burst_hangs))
+_STAYS = Cause(
+    code="FAILFAST_STAYS",
+    rung=Rung.PROXY,
+    seen=cautious(_stays),
+    message="The client's proxy goes on failing fast, though there is an endpoint again.",
+    expected="requests are answered as soon as an endpoint can be reached",
+    disproof="Requests are answered again.",
+    remedy="See whether destination tells the endpoint (CP_STALE); if it does, restart the client's pod.",
+    command="linkerd diagnostics proxy-metrics po/<client> | grep queue_gate",
+)
 _COUNTERS = (failed("failfast"), failed("loadshed"))
 
 PROBES: tuple[Probe, ...] = (
@@ -155,7 +179,7 @@ PROBES: tuple[Probe, ...] = (
         proof=_failfast_holds,
         control=CLOSED_IS_CLOSED,
         diagnosis=Scene(service=UNREACHABLE, server="su").steps,
-        causes=(*COMMON, _HANGS, done_in_vain("failing fast", lambda _stage: _COUNTERS), DATAPATH),
+        causes=(_HANGS, _STAYS, *COMMON, done_in_vain("failing fast", lambda _stage: _COUNTERS), DATAPATH),
         bound=timedelta(seconds=90),
     ),
     Probe(
@@ -166,7 +190,7 @@ PROBES: tuple[Probe, ...] = (
         steps=_zero,
         proof=_failfast_holds,
         diagnosis=Scene(service=EMPTY).steps,
-        causes=(*COMMON, _HANGS, done_in_vain("failing fast", lambda _stage: _COUNTERS), DATAPATH),
+        causes=(_HANGS, _STAYS, *COMMON, done_in_vain("failing fast", lambda _stage: _COUNTERS), DATAPATH),
         bound=timedelta(seconds=120),
     ),
     Probe(
@@ -179,7 +203,7 @@ PROBES: tuple[Probe, ...] = (
         steps=_shed,
         proof=_shed_holds,
         diagnosis=Scene(service=SHED, server="su").steps,
-        causes=(*COMMON, _HANGS, done_in_vain("shedding load", lambda _stage: _COUNTERS), DATAPATH),
+        causes=(_BURST_HANGS, *COMMON, done_in_vain("shedding load", lambda _stage: _COUNTERS), DATAPATH),
         bound=timedelta(seconds=90),
     ),
 )

@@ -6,11 +6,13 @@ from services.conformance.core.controls import FAILURES_SEEN
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence, NotTold
 from services.conformance.core.fronts import V2, calling, failing_until, front, known, until
+from services.conformance.core.known_causes import COMMON, DATAPATH
 from services.conformance.core.known_causes.outbound import ladder, mentions
+from services.conformance.core.known_causes.reading import cautious
 from services.conformance.core.objects import annotated, backend, grpc_route, parent, rule, service_port
 from services.conformance.core.orders import EACH_CALL, Call, Headers, Protocol, Reply
 from services.conformance.core.outbound import around, retries
-from services.conformance.core.probe import Probe
+from services.conformance.core.probe import Cause, Probe
 from services.conformance.core.proofs import (
     all_are,
     all_ok,
@@ -27,6 +29,7 @@ from services.conformance.core.steps import Calls, OutboundPolicy, Pages, Step
 from services.conformance.core.targets import CLIENT, at_service, number
 from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Tier
+from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject
 
 HTTP, LIMIT, GRPC, SLOW, HEADERS, NONE = (
@@ -37,6 +40,7 @@ HTTP, LIMIT, GRPC, SLOW, HEADERS, NONE = (
     "p-retry-headers",
     "p-retry-none",
 )
+ALLOWED = "allowL5dRequestHeaders"
 CALLS = 10
 PATIENCE = timedelta(milliseconds=400)
 DELAY = timedelta(seconds=1)
@@ -206,7 +210,7 @@ def _headers_hold(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, .
     retried, slow = evidence.replies("retry"), evidence.replies("timeout")
     answer = evidence.told("policy")
     told = () if isinstance(answer, NotTold) else tuple(answer.answers.values())
-    if any(mentions(each, "allowL5dRequestHeaders") for each in told):
+    if any(mentions(each, ALLOWED) for each in told):
         return (
             all_ok("clients may ask for retries here, and get them", retried),
             status_is("and for timeouts", slow, 504),
@@ -216,6 +220,26 @@ def _headers_hold(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, .
         all_ok("nor for timeouts", slow),
     )
 
+
+def _heeded(_stage: Stage, evidence: Evidence) -> str | None:
+    answer = evidence.told("policy")
+    if isinstance(answer, NotTold) or any(mentions(each, ALLOWED) for each in answer.answers.values()):
+        return None
+    changed = [reply for reply in evidence.replies("retry") if good(reply)]
+    changed += [reply for reply in evidence.replies("timeout") if not good(reply)]
+    return f"{len(changed)} requests were treated as their headers asked" if changed else None
+
+
+_HEEDED = Cause(
+    code="HEADERS_HEEDED",
+    rung=Rung.PROXY,
+    seen=cautious(_heeded),
+    message="Clients change retries and timeouts by headers, though the control plane does not allow it.",
+    expected="l5d-retry-* and l5d-timeout are ignored",
+    disproof="The outbound policy has allowL5dRequestHeaders, or the headers change nothing.",
+    remedy="Restart the clients; see whether the policy controller runs with --allow-l5d-request-headers.",
+    command="linkerd diagnostics policy -n <namespace> svc/<service> <port>",
+)
 
 PROBES: tuple[Probe, ...] = (
     Probe(
@@ -272,9 +296,7 @@ PROBES: tuple[Probe, ...] = (
         steps=_headers,
         proof=_headers_hold,
         diagnosis=Scene(service=HEADERS).steps,
-        causes=ladder(
-            "headers of clients", "allowL5dRequestHeaders", lambda stage: (retries(stage, HEADERS, "requests"),)
-        ),
+        causes=(_HEEDED, *COMMON, DATAPATH),
         since="2.16",
     ),
 )

@@ -7,6 +7,7 @@ from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
 from services.conformance.core.fronts import EVERY, V1, by, calling, front, known, named, until
 from services.conformance.core.known_causes.outbound import conditions, ladder
+from services.conformance.core.known_causes.reading import cautious
 from services.conformance.core.objects import (
     backend,
     grpc_route,
@@ -20,7 +21,7 @@ from services.conformance.core.objects import (
 )
 from services.conformance.core.orders import Call, Protocol
 from services.conformance.core.outbound import around, routed
-from services.conformance.core.probe import Probe, check
+from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.proofs import (
     all_are,
     all_ok,
@@ -36,6 +37,7 @@ from services.conformance.core.stage import Need, Port, Stage
 from services.conformance.core.steps import Calls, Looked, LookedUntil, Pages, Step
 from services.conformance.core.targets import CLIENT, at_service
 from steward.conformance.results import AssertionResult, Tier
+from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject, rows, text
 from steward.kube import mesh_resources as mesh
 
@@ -180,6 +182,22 @@ def _bound(stage: Stage) -> timedelta:
     return stage.timings.propagation
 
 
+def _foreign(_stage: Stage, evidence: Evidence) -> str | None:
+    marks = [mark for reply in evidence.replies("foreign") if (mark := seen_by_server(reply, MARK)) is not None]
+    return f"{len(marks)} requests were treated by a route of another namespace" if marks else None
+
+
+_FOREIGN = Cause(
+    code="FOREIGN_ROUTE",
+    rung=Rung.CONTROL_PLANE,
+    seen=cautious(_foreign),
+    message="Clients are told of a route in a namespace that is neither theirs nor the Service's.",
+    expected="a route holds for clients of its own namespace, or for all where it is in the Service's",
+    disproof="The outbound policy, asked for the client's namespace, does not have the route.",
+    remedy="Restart linkerd-destination; until then delete the route that is named.",
+    command="linkerd diagnostics policy -n <namespace> svc/<service> <port>",
+)
+
 GRPC = "p-grpc-route"
 
 
@@ -263,7 +281,10 @@ PROBES: tuple[Probe, ...] = (
         steps=_producer,
         proof=_producer_holds,
         diagnosis=Scene(service=PRODUCER).steps,
-        causes=ladder("the route", PRODUCER, lambda stage: (routed(stage, PRODUCER),)),
+        causes=(
+            _FOREIGN,
+            *ladder("the route", PRODUCER, lambda stage: (routed(stage, PRODUCER),)),
+        ),
         needs=(Need.GATEWAY_HTTP_ROUTE,),
     ),
     Probe(

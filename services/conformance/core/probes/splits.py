@@ -2,16 +2,18 @@
 
 from datetime import timedelta
 
+from services.conformance.core import diagnosis as why
 from services.conformance.core.controls import FAILURES_SEEN
 from services.conformance.core.diagnosis import Scene
-from services.conformance.core.evidence import Evidence
+from services.conformance.core.evidence import Evidence, NotTold
 from services.conformance.core.fronts import V1, by, calling, front, named, until
 from services.conformance.core.known_causes import COMMON, DATAPATH
 from services.conformance.core.known_causes.outbound import ladder
+from services.conformance.core.known_causes.reading import cautious
 from services.conformance.core.objects import backend, http_route, manifest, parent, rule, service_port
 from services.conformance.core.orders import Reply
 from services.conformance.core.outbound import around, attempts, routed, sent
-from services.conformance.core.probe import Probe, check
+from services.conformance.core.probe import Cause, Probe, check
 from services.conformance.core.proofs import (
     Maker,
     all_ok,
@@ -28,10 +30,12 @@ from services.conformance.core.stage import Need, Port, Stage
 from services.conformance.core.steps import Applied, Calls, During, Pages, Removed, Step
 from services.conformance.core.targets import CLIENT, paced
 from steward.conformance.results import AssertionResult, Tier
-from steward.jsonvalue import Json, JsonObject
+from steward.events.conformance import Rung
+from steward.jsonvalue import Json, JsonObject, walk, whole
 from steward.kube.resources import Resource
 
 SAMPLE = 300
+SHARES = frozenset({80, 20})
 WEIGHTS = "p-weights"
 ZERO = "p-weight-zero"
 CHANGE = "p-change"
@@ -209,6 +213,25 @@ def _smi_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     )
 
 
+def _untold(_stage: Stage, evidence: Evidence) -> str | None:
+    answer = evidence.told(why.OUTBOUND)
+    if isinstance(answer, NotTold):
+        return None
+    found = {weight for each in answer.answers.values() for one in walk(each) if (weight := whole(one, "weight"))}
+    return None if found >= SHARES else f"the weights that are told are {sorted(found)}"
+
+
+_NOT_TOLD = Cause(
+    code="WEIGHTS_NOT_TOLD",
+    rung=Rung.CONTROL_PLANE,
+    seen=cautious(_untold),
+    message="The control plane tells the proxies of other weights than the route has.",
+    expected=f"the weights {sorted(SHARES)}",
+    disproof="The outbound policy of the Service has the weights of the route.",
+    remedy="Restart linkerd-destination, and look at the policy container's log.",
+    command="linkerd diagnostics policy -n <namespace> svc/<service> <port>",
+)
+
 PROBES: tuple[Probe, ...] = (
     Probe(
         id="route.weights",
@@ -218,7 +241,10 @@ PROBES: tuple[Probe, ...] = (
         steps=_weights,
         proof=_weights_hold,
         diagnosis=Scene(service=WEIGHTS).steps,
-        causes=ladder("the weights", WEIGHTS, lambda stage: (routed(stage, WEIGHTS, WEIGHTS),), route=WEIGHTS),
+        causes=(
+            _NOT_TOLD,
+            *ladder("the weights", WEIGHTS, lambda stage: (routed(stage, WEIGHTS, WEIGHTS),), route=WEIGHTS),
+        ),
         needs=(Need.GATEWAY_HTTP_ROUTE,),
         depends_on=("mtls.identity",),
         bound=timedelta(seconds=90),
