@@ -39,7 +39,7 @@ async def test_killed_at_every_write_of_a_run_it_ends_the_same(answered: bool) -
         lives = 0
         while not over(around.run()):
             # Each life gets a little further than the one before it.
-            death = Death(1 + 2 * lives, answered=answered)
+            death = Death(1 + 3 * lives, answered=answered)
             around.kubernetes.on_write(death)
             replica = around.start(identity=f"life-{lives}")
             await _died_or_done(around, replica.task, death)
@@ -50,7 +50,7 @@ async def test_killed_at_every_write_of_a_run_it_ends_the_same(answered: bool) -
         async with around.running(identity="last"):
             await around.told(ConformanceRunFinished.name)
             await around.written(lambda: not around.namespaces())
-        assert lives > 10
+        assert lives > 8
         await is_as_if_nothing_had_been(around, around.run())
 
 
