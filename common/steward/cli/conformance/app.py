@@ -8,6 +8,7 @@ from steward.cli.conformance.begin import run_one, start
 from steward.cli.conformance.choice import all_runs, the_run
 from steward.cli.conformance.ending import cleanup, pause, resume, stop
 from steward.cli.conformance.following import watch as watch_run
+from steward.cli.conformance.plugin import sonobuoy
 from steward.cli.conformance.reading import explain, history, list_features, report
 from steward.cli.conformance.view import exit_code, run_report, run_table
 from steward.cli.connection import cluster
@@ -34,6 +35,7 @@ app.command("pause")(pause)
 app.command("resume")(resume)
 app.command("stop")(stop)
 app.command("cleanup")(cleanup)
+app.command("sonobuoy")(sonobuoy)
 
 
 @app.command("runs")

@@ -89,7 +89,7 @@ async def start(
         keep_evidence=not manner.drop_evidence,
     )
     async with limit(timeout), cluster(session) as kube:
-        suite = await _suite(kube, what.suite)
+        suite = await suite_of(kube, what.suite)
         if manner.dry_run:
             plan = footprint(suite, only)
             show_document(plan.document(), output, plan.report(), session.environment)
@@ -111,13 +111,13 @@ async def run_one(
     entry = the_feature(feature)
     spec = ConformanceRunSpec(only=(entry.feature,))
     async with limit(timeout), cluster(session) as kube:
-        await _suite(kube, spec.suite_ref.name)
+        await suite_of(kube, spec.suite_ref.name)
         return await _begin(session, kube, spec, Manner(name=feature.replace(".", "-")), output)
 
 
 async def _begin(session: Session, kube: Kube, spec: ConformanceRunSpec, manner: Manner, output: Format) -> ExitCode:
     name = manner.name or f"conformance-{session.clock.now():%Y%m%d-%H%M%S}"
-    run = await _create(kube, spec, free_name(name, await all_runs(kube)))
+    run = await create(kube, spec, name)
     note(f"ConformanceRun {run.metadata.name!r} created")
     if manner.detach:
         note(f"hint: follow it with: linkerd steward conformance watch {run.metadata.name}")
@@ -126,14 +126,17 @@ async def _begin(session: Session, kube: Kube, spec: ConformanceRunSpec, manner:
     return await watch(session, follow_kind(kube, run.metadata.name, ConformanceRun))
 
 
-async def _create(kube: Kube, spec: ConformanceRunSpec, name: str) -> ConformanceRun:
+async def create(kube: Kube, spec: ConformanceRunSpec, wanted: str) -> ConformanceRun:
+    """Make a run under the name that is wanted, or with a number where earlier runs have it."""
+    name = free_name(wanted, await all_runs(kube))
     run = ConformanceRun(metadata=ObjectMeta(name=name), spec=spec)
     body = run.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     head: JsonObject = {"apiVersion": run.api_version, "kind": run.kind, "metadata": {"name": name}}
     return ConformanceRun.of(await kube.create(CONFORMANCE_RUNS, {"spec": {}, **body, **head}))
 
 
-async def _suite(kube: Kube, name: str) -> ConformanceSuiteSpec:
+async def suite_of(kube: Kube, name: str) -> ConformanceSuiteSpec:
+    """The suite of that name, or a refusal that says what to do."""
     found = await kube.find(CONFORMANCE_SUITES, name)
     if found is None:
         raise Refusal(

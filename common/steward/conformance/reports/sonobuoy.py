@@ -6,6 +6,9 @@ from steward.conformance.reports.document import FeatureReport, RunReport
 from steward.conformance.results import Verdict
 from steward.jsonvalue import JsonObject
 
+PLUGIN = "linkerd-conformance"
+RESULTS = "sonobuoy_results.yaml"
+"""What Sonobuoy reads of a plugin whose `result-format` is `manual`."""
 _STATUS = {
     Verdict.PASSED: "passed",
     Verdict.FLAKY: "passed",
@@ -22,7 +25,7 @@ def sonobuoy(report: RunReport) -> str:
     """As YAML, which JSON is."""
     groups: list[JsonObject] = [_group(name, features) for name, features in report.groups().items()]
     tree: JsonObject = {
-        "name": "linkerd-conformance",
+        "name": PLUGIN,
         "status": _worst([str(group["status"]) for group in groups]),
         "meta": {
             "type": "summary",
@@ -32,6 +35,12 @@ def sonobuoy(report: RunReport) -> str:
         },
         "items": [*groups],
     }
+    return json.dumps(tree, indent=2) + "\n"
+
+
+def unfinished(reason: str) -> str:
+    """The tree of a plugin that could not find out anything."""
+    tree: JsonObject = {"name": PLUGIN, "status": "failed", "details": {"error": reason}}
     return json.dumps(tree, indent=2) + "\n"
 
 
