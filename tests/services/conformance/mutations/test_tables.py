@@ -1,8 +1,5 @@
 """The tables of mutations: complete where they say so, and true to the probes."""
 
-from importlib import import_module
-from pathlib import Path
-
 import pytest
 
 from services.conformance.core.known_causes import COMMON, DATAPATH
@@ -20,23 +17,10 @@ from services.conformance.core.probes import (
     streams,
     webhooks,
 )
+from tests.mutation.catalogue import all_mutations
 from tests.services.conformance.mutations.mutation import Mutation
 
-
-def _tables() -> dict[str, tuple[Mutation, ...]]:
-    found: dict[str, tuple[Mutation, ...]] = {}
-    for path in sorted(Path(__file__).parent.glob("[a-z]*.py")):
-        module = (
-            import_module(f"tests.services.conformance.mutations.{path.stem}") if "test_" not in path.stem else None
-        )
-        rows = getattr(module, "MUTATIONS", ())
-        if rows:
-            found[path.stem] = rows
-    return found
-
-
-_TABLES = _tables()
-_ROWS = [row for rows in _TABLES.values() for row in rows]
+_ROWS = all_mutations()
 _COMPLETE = (
     certificates,
     control_plane,

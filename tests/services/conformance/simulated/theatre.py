@@ -136,7 +136,7 @@ def told(outcome: Outcome) -> str:
 
 def healthy(outcome: Outcome) -> bool:
     """Whether a feature works, and its control does too."""
-    return outcome.result.verdict is Verdict.PASSED and outcome.result.control_ok is not False
+    return outcome.result.verdict in (Verdict.PASSED, Verdict.FLAKY) and outcome.result.control_ok is not False
 
 
 @asynccontextmanager
