@@ -7,7 +7,7 @@ from steward.testing.dataplane.proxy import outbound_faults as broken
 from steward.testing.dataplane.proxy.accrual import is_failure
 from steward.testing.dataplane.proxy.balancer import Balancer, Slot
 from steward.testing.dataplane.proxy.exchange import Request, Response, Version, header, without
-from steward.testing.dataplane.proxy.failures import ExchangeFailed, GoAway, StreamReset
+from steward.testing.dataplane.proxy.failures import REFUSED, ExchangeFailed, GoAway, StreamReset
 from steward.testing.dataplane.proxy.grpc_codes import classify
 from steward.testing.dataplane.proxy.http_client import HttpConnection
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
@@ -22,7 +22,8 @@ from steward.testing.dataplane.proxy.own_errors import (
 from steward.testing.dataplane.proxy.passing_body import passing
 
 REQUIRED_ID = "l5d-require-id"
-_CHANGES_OF_MIND = 3
+_CHANCES = 3
+"""For a request that a server never looked at: no client should notice that one leaves."""
 Classify = Callable[[int, str], str]
 
 
@@ -38,15 +39,14 @@ class Backing:
 async def attempt(context: OutboundContext, backing: Backing, request: Request) -> Response:
     """Raises `OwnError` where no endpoint was to be had; a connection that broke is a response already."""
     balancer = backing.balancer
-    for again in reversed(range(_CHANGES_OF_MIND)):
+    chances = _CHANCES if request.body.empty else 1
+    for left in reversed(range(chances)):
         slot, connection = await balancer.connected(request.version, upgrade=request.wants_upgrade)
         _insist(context, slot, request)
-        try:
-            return await _Attempt(context, backing, slot).run(connection, request)
-        except GoAway:
-            # The server never looked at it, and leaves: no client should notice.
-            if not (again and request.body.empty):
-                raise
+        response = await _Attempt(context, backing, slot, last=not left).run(connection, request)
+        if response is not None:
+            return response
+        balancer.doubt(slot, request.version)
     raise AssertionError(request)
 
 
@@ -61,15 +61,17 @@ def _insist(context: OutboundContext, slot: Slot, request: Request) -> None:
 
 
 class _Attempt:
-    def __init__(self, context: OutboundContext, backing: Backing, slot: Slot) -> None:
+    def __init__(self, context: OutboundContext, backing: Backing, slot: Slot, *, last: bool) -> None:
         self._context = context
         self._backing = backing
         self._slot = slot
         self._labels = slot.connections.labels
         self._begun = context.clock.monotonic()
         self._over = False
+        self._last = last
 
-    async def run(self, connection: HttpConnection, request: Request) -> Response:
+    async def run(self, connection: HttpConnection, request: Request) -> Response | None:
+        """None: the server did not look at it, another one may."""
         self._backing.balancer.begun(self._slot)
         self._context.metrics.count("request_total", **self._labels)
         sent = replace(request, headers=without(request.headers, (REQUIRED_ID,)))
@@ -78,8 +80,11 @@ class _Attempt:
         try:
             response = await connection.send(sent)
         except ExchangeFailed as error:
-            self._failed()
-            if isinstance(error, StreamReset) and (request.version is Version.HTTP2 or _unseen(error, request)):
+            unseen = isinstance(error, GoAway) or (isinstance(error, StreamReset) and error.code == REFUSED)
+            self._failed(judged=not unseen)
+            if unseen and not self._last:
+                return None
+            if isinstance(error, StreamReset) and request.version is Version.HTTP2:
                 raise
             place = f"endpoint {self._slot.endpoint.ip}:{self._slot.endpoint.port}"
             return respond(CONNECTION, f"{place}: connection error", request, self._context.clock.now())
@@ -148,10 +153,6 @@ class _Attempt:
         self._backing.balancer.over(self._slot)
         outcome = {"classification": "failure", "grpc_status": "", "error": "unclassified"}
         self._context.metrics.count("response_total", **outcome, **self._labels)
-
-
-def _unseen(error: StreamReset, request: Request) -> bool:
-    return isinstance(error, GoAway) and request.body.empty
 
 
 def _code(response: Response) -> str:

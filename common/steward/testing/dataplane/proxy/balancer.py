@@ -130,6 +130,11 @@ class Balancer:
             self._later(penalty, slot)
         self._refresh()
 
+    def doubt(self, slot: Slot, version: Version) -> None:
+        """It leaves: do without it until it can be connected to again, if there are others."""
+        if any(other is not slot and self._is_ready(other) for other in self._slots.values()):
+            self._unreachable(slot, version)
+
     def over(self, slot: Slot) -> None:
         """The exchange ended, body and all."""
         slot.in_flight -= 1

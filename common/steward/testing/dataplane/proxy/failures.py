@@ -2,6 +2,9 @@
 
 from enum import StrEnum
 
+REFUSED = 7
+"""The error code of HTTP/2 by which a server says that it did not look at a request."""
+
 
 class ExchangeFailed(ConnectionError):
     """An exchange or a connection ended without the answer."""

@@ -87,6 +87,7 @@ class Wire:
         self.stream = stream
         self.exchanges: dict[int, Exchange] = {}
         self.leaving = False
+        self._greeted = False
         config = h2.config.H2Configuration(client_side=client, header_encoding="latin-1")
         self.h2 = h2.connection.H2Connection(config)
         self.h2.local_settings = h2.settings.Settings(
@@ -119,6 +120,9 @@ class Wire:
             raise
         finally:
             self.leaving = True
+            if not self._greeted and isinstance(failure, ConnectionClosed):
+                # Whoever never spoke HTTP has not taken a request either.
+                failure = GoAway(str(failure))
             for exchange in list(self.exchanges.values()):
                 exchange.fail(failure)
             self.stream.close()
@@ -136,6 +140,7 @@ class Wire:
                 code = int(event.error_code or 0)
                 self.on_reset(event.stream_id, code)
             case h2.events.WindowUpdated() | h2.events.RemoteSettingsChanged():
+                self._greeted = True
                 for exchange in self.exchanges.values():
                     exchange.wake()
             case h2.events.ConnectionTerminated():

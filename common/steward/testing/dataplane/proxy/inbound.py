@@ -95,6 +95,7 @@ class InboundProxy:
             with suppress(TimeoutError):
                 async with asyncio.timeout(self.context.timings.failfast.total_seconds() * 4):
                     await self._http.quiet()
+        self._http.end()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -8,7 +8,7 @@ from steward.testing.dataplane.proxy import inbound_labels as labels
 from steward.testing.dataplane.proxy.access_log import AccessLog
 from steward.testing.dataplane.proxy.application import Application, TooSlow
 from steward.testing.dataplane.proxy.exchange import Handler, Headers, Request, Response, Version, with_header, without
-from steward.testing.dataplane.proxy.failures import ConnectFailed, ExchangeFailed, StreamReset
+from steward.testing.dataplane.proxy.failures import REFUSED, ConnectFailed, ExchangeFailed, StreamReset
 from steward.testing.dataplane.proxy.http_server import ORIGINAL_PROTOCOL
 from steward.testing.dataplane.proxy.inbound_context import InboundContext
 from steward.testing.dataplane.proxy.inbound_decision import Decider
@@ -52,11 +52,14 @@ class InboundHttp:
         self._shedding_until: dict[int, float] = {}
         self._under_way = 0
         self._idle = asyncio.Event()
+        self._ended = False
 
     def handler(self, arrival: Arrival, inside: Handler | None = None) -> Handler:
         """For one connection. `inside` answers instead of the application: the admin server."""
 
         async def handle(request: Request) -> Response:
+            if self._ended:
+                raise StreamReset("this proxy takes no requests any more", REFUSED)
             self._under_way += 1
             try:
                 response = await self._handle(arrival, request, inside)
@@ -76,6 +79,10 @@ class InboundHttp:
         while self._under_way:
             self._idle.clear()
             await self._idle.wait()
+
+    def end(self) -> None:
+        """Refuse whatever comes from here on, so that whoever sends it may safely send it elsewhere."""
+        self._ended = True
 
     def _over(self) -> None:
         self._under_way -= 1
