@@ -255,7 +255,7 @@ def _route() -> Probe:
 
 
 def _audit() -> Probe:
-    name, port = "authz-audit", _FIRST + 8
+    name, port = "authz-audited", _FIRST + 8
     lines = (
         Line("meshed client", CLIENT, _call(name, port), allowed=True),
         Line("unmeshed client", UNMESHED, _call(name, port), allowed=True),
