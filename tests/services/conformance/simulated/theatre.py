@@ -156,7 +156,7 @@ async def opened(
         kubernetes = await stack.enter_async_context(FakeKubernetes())
         kube = await stack.enter_async_context(await Kube.connect(kubeconfig=kubernetes.kubeconfig()))
         mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
-        images = {IMAGE: _container(settings, folder, lambda: simulated)}
+        images = {IMAGE: container_of(settings, folder, lambda: simulated)}
         simulated = SimulatedDataPlane(mesh, images=images, zones=zones, timings=plane)
         await stack.enter_async_context(simulated)
         await mesh.install(LINKERD)
@@ -217,9 +217,11 @@ def _staging(made: Production, seen: ClusterSeen, edges: Edges, timings: Timings
     return staged
 
 
-def _container(
+def container_of(
     bus: BusSettings, folder: Path, plane: Callable[[], SimulatedDataPlane]
 ) -> Callable[[JsonObject, str, str], AbstractAsyncContextManager[object]]:
+    """What runs an exerciser in this process for each pod of its image."""
+
     def run(pod: JsonObject, inside: str, outside: str) -> AbstractAsyncContextManager[object]:
         name, namespace = text(pod, "metadata", "name"), text(pod, "metadata", "namespace")
         told = _environment(pod)
