@@ -132,6 +132,9 @@ class Directory:
         current = self._now(whole_service)
         if self._before is None:
             return current
+        if current:
+            # Of a Service that came later, the first endpoints that it ever had are those of the past.
+            self._before.setdefault(whole_service, current)
         before = self._before.get(whole_service, current)
         at_replica = Client(pod=replica, namespace=NAMESPACE)
         if self.faults.on(broken.STALE_ENDPOINTS, client) or (
