@@ -40,6 +40,7 @@ from steward.testing.dataplane.control.world import INBOUND_PORT
 _SET_LABELS = ("namespace", "service")
 _DETECT = timedelta(seconds=10)
 _FAILFAST = timedelta(seconds=3)
+_PENALTY = timedelta(seconds=5)
 _CONDITIONS = {1: "cancelled", 4: "deadine_exceeded", 8: "resource_exhausted", 13: "internal", 14: "unavailable"}
 
 
@@ -60,10 +61,8 @@ def outbound_policy(target: OutboundTarget) -> OutboundPolicy:
     """All that is told about a target."""
     protocol = ProxyProtocol()
     opaque = ProxyProtocol.Opaque(routes=[_opaque_route(one) for one in target.opaque_routes])
-    http = ProxyProtocol.Http(routes=[_http_route(one) for one in target.http_routes])
     accrual = _accrual(target.accrual)
-    if accrual is not None:
-        http.failure_accrual.CopyFrom(accrual)
+    http = _http(target, accrual)
     match target.protocol:
         case Protocol.DETECT:
             protocol.detect.CopyFrom(
@@ -81,6 +80,31 @@ def outbound_policy(target: OutboundTarget) -> OutboundPolicy:
         case Protocol.OPAQUE:
             protocol.opaque.CopyFrom(opaque)
     return OutboundPolicy(protocol=protocol, metadata=shared.metadata(target.parent))
+
+
+def _http(target: OutboundTarget, accrual: FailureAccrual | None) -> ProxyProtocol.Http:
+    http = ProxyProtocol.Http(routes=[_http_route(one) for one in target.http_routes])
+    if target.penalize_failures:
+        _penalise(http)
+    if accrual is not None:
+        http.failure_accrual.CopyFrom(accrual)
+    return http
+
+
+def _penalise(http: ProxyProtocol.Http) -> None:
+    """Every balancer counts a failure as a slow answer."""
+    distributions = [rule.backends for route in http.routes for rule in route.rules]
+    first = [one.backend for each in distributions for one in each.first_available.backends]
+    weighed = [one.backend.backend for each in distributions for one in each.random_available.backends]
+    for backend in (*first, *weighed):
+        if not backend.HasField("balancer"):
+            continue
+        usual = backend.balancer.peak_ewma
+        backend.balancer.penalty_peak_ewma.CopyFrom(
+            WireBackend.BalanceP2c.PenaltyPeakEwma(
+                default_rtt=usual.default_rtt, decay=usual.decay, penalty=shared.duration(_PENALTY)
+            )
+        )
 
 
 def _hint(endpoint: Endpoint) -> ProtocolHint:
