@@ -59,9 +59,9 @@ def _failfast(stage: Stage) -> tuple[Step, ...]:
         Pages("before", CLIENT),
         until(stage, "first", patient, failing_fast, "504, fail-fast", consecutive=1),
         Calls("next", CLIENT, calling(stage, UNREACHABLE, times=5)),
-        Pages("after", CLIENT),
         Applied("repaired", (unmeshed_endpoint(stage, UNREACHABLE, Port.HTTP),)),
         until(stage, "recovered", calling(stage, UNREACHABLE, timeout=5), good, "an answer"),
+        Pages("after", CLIENT),
     )
 
 
@@ -121,9 +121,9 @@ def _zero(stage: Stage) -> tuple[Step, ...]:
         Applied("emptied", (front(stage, EMPTY, NOBODY),)),
         until(stage, "first", patient, failing_fast, "504, fail-fast", consecutive=1),
         Calls("next", CLIENT, calling(stage, EMPTY, times=5)),
-        Pages("after", CLIENT),
         Applied("filled", (front(stage, EMPTY, EVERY),)),
         until(stage, "recovered", calling(stage, EMPTY, timeout=5), good, "an answer"),
+        Pages("after", CLIENT),
     )
 
 
