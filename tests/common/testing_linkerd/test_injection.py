@@ -155,7 +155,6 @@ def test_the_given_pod_is_left_as_it_was() -> None:
         pytest.param({}, {"hostNetwork": True}, "hostNetwork is enabled", id="host network"),
         pytest.param({"linkerd.io/inject": "disabled"}, {}, "linkerd.io/inject:disabled", id="disabled"),
         pytest.param({"linkerd.io/inject": "yes"}, {}, "linkerd.io/inject:yes", id="misspelt"),
-        pytest.param({}, {"automountServiceAccountToken": False}, "automountServiceAccountToken", id="no token"),
         pytest.param({}, {"initContainers": [{"name": "linkerd-proxy"}]}, "already", id="present"),
         pytest.param({}, {"initContainers": [{"name": "istio-proxy"}]}, "already", id="of another mesh"),
     ],
@@ -216,3 +215,10 @@ def test_a_webhook_answers_with_a_patch() -> None:
     assert flag(review, "response", "allowed")
     assert text(review, "response", "patchType") == "JSONPatch"
     assert {row["path"] for row in injection.patch(before) if isinstance(row, dict)} == {"/metadata", "/spec"}
+
+
+def test_a_pod_without_a_token_gets_a_proxy_only_where_the_proxy_brings_its_own() -> None:
+    before = pod({}, automountServiceAccountToken=False)
+    assert inject(before, namespace=namespace(**ENABLED), injector=injector("edge-26.8.3")).injected
+    without = injector("edge-26.8.3", identity={"serviceAccountTokenProjection": False})
+    assert "automountServiceAccountToken" in inject(before, namespace=namespace(**ENABLED), injector=without).skipped

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 from services.conformance.core import objects as made
 from services.conformance.core.diagnosis import Scene
@@ -9,7 +10,16 @@ from services.conformance.core.evidence import Evidence
 from services.conformance.core.known_causes import COMMON, cautious
 from services.conformance.core.orders import Call, Hold, Protocol, Reply
 from services.conformance.core.probe import Cause, Control, Probe, check
-from services.conformance.core.proofs import all_ok, good, pods_that_answered, tally, within
+from services.conformance.core.proofs import (
+    CLIENT_ID,
+    all_are,
+    all_ok,
+    good,
+    pods_that_answered,
+    server_saw,
+    tally,
+    within,
+)
 from services.conformance.core.stage import Port, Stage
 from services.conformance.core.steps import (
     Applied,
@@ -25,6 +35,7 @@ from services.conformance.core.steps import (
     Wait,
 )
 from services.conformance.core.targets import CLIENT, at_pod, at_service, fresh, get, native, paced
+from services.conformance.core.wishes import Wishes
 from steward.conformance.results import AssertionResult, Safety, Tier
 from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject, whole
@@ -33,6 +44,7 @@ from steward.kube.resources import DEPLOYMENTS
 _ROLLED, _STORM = "life-rolled", "life-storm"
 _GENERATION = "conformance.steward.linkerd.io/generation"
 _RATE = 20
+_A_MOMENT = timedelta(seconds=1)
 
 
 def _front(stage: Stage, name: str) -> JsonObject:
@@ -57,7 +69,10 @@ def _rolled_out(replicas: int) -> Callable[[tuple[JsonObject, ...]], bool]:
 
 
 def _load(stage: Stage, name: str) -> Call:
-    return paced(get(at_service(stage, name), times=2_000, timeout=5), _RATE)
+    """Answers take a moment, so that some are under way whenever a pod ends."""
+    slow = Wishes(delay=_A_MOMENT).on("/slow")
+    call = get(at_service(stage, name), slow, times=2_000, timeout=5)
+    return paced(call.model_copy(update={"concurrency": 40}), _RATE)
 
 
 def _restart_steps(stage: Stage) -> tuple[Step, ...]:
@@ -119,10 +134,11 @@ def _storm_steps(stage: Stage) -> tuple[Step, ...]:
     )
 
 
-def _storm_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+def _storm_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     replies = evidence.replies("calls")
     return (
         all_ok("every call is answered", replies),
+        server_saw("and came through both proxies", replies, CLIENT_ID, stage.identity("probe-client")),
         check(
             "by many of the pods",
             expected="5 or more",
@@ -186,15 +202,22 @@ def _available_steps(stage: Stage) -> tuple[Step, ...]:
 
 
 def _available_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    names = [str(port) for port in _PATHS]
-    return tuple(all_ok(f"path by {name}", evidence.replies(name)) for name in names)
+    return tuple(
+        all_are(f"path by {port}", evidence.replies(str(port)), "answered well", partial(_carried, port))
+        for port in _PATHS
+    )
+
+
+def _carried(port: Port, reply: Reply) -> bool:
+    """Whether a call was answered in its own protocol: an upgrade that is lost is answered, too, by plain HTTP."""
+    return good(reply) and (port is not Port.WEBSOCKET or reply.status == 101)
 
 
 def _broken_paths(_stage: Stage, evidence: Evidence) -> str | None:
     broken = [
         f"{port}: {tally(bad)}"
         for port in _PATHS
-        if (bad := [reply for reply in evidence.replies(str(port)) if not good(reply)])
+        if (bad := [reply for reply in evidence.replies(str(port)) if not _carried(port, reply)])
     ]
     return "; ".join(broken) or None
 

@@ -6,9 +6,9 @@ from steward.testing.dataplane.faults import Scope
 from steward.testing.dataplane.proxy import inbound_faults as proxy
 from tests.services.conformance.mutations.mutation import Mutation
 
-_OPEN, _DENY = "FAIL_OPEN", "POLICY_DENY"
+_OPEN, _DENY, _UNTOLD = "FAIL_OPEN", "POLICY_DENY", "POLICY_NOT_TOLD"
 _CLOSED_DEFAULTS = ("all-authenticated", "cluster-authenticated", "deny")
-_OPEN_DEFAULTS = ("all-unauthenticated", "cluster-unauthenticated", "audit")
+_OPEN_DEFAULTS = {mode: f"authz-{mode}" for mode in ("all-unauthenticated", "cluster-unauthenticated", "audit")}
 
 MUTATIONS = (
     Mutation("authz.server", proxy.AUTHORIZATION_IGNORED, _OPEN, Rung.PROXY),
@@ -29,7 +29,12 @@ MUTATIONS = (
         Mutation(f"authz.default.{mode}", told.DEFAULT_POLICY_IGNORED, "POLICY_NOT_TOLD", Rung.CONTROL_PLANE)
         for mode in _CLOSED_DEFAULTS
     ),
-    *(Mutation(f"authz.default.{mode}", proxy.AUTHORIZATION_DENIES_ALL, _DENY, Rung.PROXY) for mode in _OPEN_DEFAULTS),
+    *(
+        Mutation(
+            f"authz.default.{mode}", told.DEFAULT_POLICY_DENIES, "POLICY_NOT_TOLD", Rung.CONTROL_PLANE, Scope(name)
+        )
+        for mode, name in _OPEN_DEFAULTS.items()
+    ),
     Mutation("authz.grpc-route", proxy.ROUTE_AUTHORIZATION_IGNORED, _OPEN, Rung.PROXY),
     Mutation("authz.grpc-route", proxy.GRPC_REFUSED_AS_HTTP, "DATAPATH", Rung.TRAFFIC),
     Mutation("authz.tcp", proxy.TCP_DENIAL_IGNORED, _OPEN, Rung.PROXY),

@@ -29,6 +29,7 @@ PROFILES_IGNORED = Fault("profiles-ignored", "ServiceProfiles are not told")
 EGRESS_IGNORED = Fault("egress-ignored", "EgressNetworks are not told")
 POLICY_STALE = Fault("policy-stale", "proxies are told of no change of routes and inbound policies")
 
+DEFAULT_POLICY_DENIES = Fault("default-policy-denies", "pods let in nobody but kubelet where no Server says more")
 DEFAULT_POLICY_IGNORED = Fault("default-policy-ignored", "the default inbound policy of a pod is all-unauthenticated")
 AUTHORIZATIONS_IGNORED = Fault("authorizations-ignored", "servers are told without their AuthorizationPolicies")
 SERVERS_IGNORED = Fault("servers-ignored", "Servers are not told: only the default policy is in force")

@@ -79,6 +79,8 @@ class InboundPolicies:
     def _without_server(self, pod: JsonObject, port: int, place: Client) -> InboundServer:
         ignored = self._faults.on(broken.DEFAULT_POLICY_IGNORED, place)
         policy = "all-unauthenticated" if ignored else self.default_policy(pod)
+        if self._faults.on(broken.DEFAULT_POLICY_DENIES, place):
+            policy = "deny"
         opaque = self._directory.opaque_at(pod, port) and not self._faults.on(broken.OPAQUE_IGNORED, place)
         return InboundServer(
             meta=Meta("", "default", policy, "", port),
