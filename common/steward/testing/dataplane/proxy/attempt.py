@@ -7,7 +7,7 @@ from steward.testing.dataplane.proxy import outbound_faults as broken
 from steward.testing.dataplane.proxy.accrual import is_failure
 from steward.testing.dataplane.proxy.balancer import Balancer, Slot
 from steward.testing.dataplane.proxy.exchange import Request, Response, Version, header, without
-from steward.testing.dataplane.proxy.failures import REFUSED, ExchangeFailed, GoAway, StreamReset
+from steward.testing.dataplane.proxy.failures import REFUSED, ExchangeFailed, GoAway, NeverSpoke, StreamReset
 from steward.testing.dataplane.proxy.grpc_codes import classify
 from steward.testing.dataplane.proxy.http_client import HttpConnection
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
@@ -80,7 +80,8 @@ class _Attempt:
         try:
             response = await connection.send(sent)
         except ExchangeFailed as error:
-            unseen = isinstance(error, GoAway) or (isinstance(error, StreamReset) and error.code == REFUSED)
+            refused = isinstance(error, StreamReset) and error.code == REFUSED
+            unseen = refused or isinstance(error, GoAway | NeverSpoke)
             self._failed(judged=not unseen)
             if unseen and not self._last:
                 return None

@@ -18,6 +18,10 @@ class ConnectionClosed(ExchangeFailed):
     """The peer closed, reset or spoke nonsense in the midst of an exchange."""
 
 
+class NeverSpoke(ConnectionClosed):
+    """The peer closed before it said anything in HTTP: it has not taken a request either."""
+
+
 class StreamReset(ExchangeFailed):
     """The peer gave this exchange up; `code` is the error code of HTTP/2 (7 refused, 8 cancelled, 11 calm)."""
 

@@ -13,7 +13,7 @@ import h2.exceptions
 import h2.settings
 
 from steward.testing.dataplane.proxy.exchange import Body, Headers
-from steward.testing.dataplane.proxy.failures import ConnectionClosed, ExchangeFailed, GoAway, StreamReset
+from steward.testing.dataplane.proxy.failures import ConnectionClosed, ExchangeFailed, GoAway, NeverSpoke, StreamReset
 from steward.testing.dataplane.proxy.stream import Stream
 
 _STREAM_WINDOW = 256 * 1024
@@ -121,8 +121,7 @@ class Wire:
         finally:
             self.leaving = True
             if not self._greeted and isinstance(failure, ConnectionClosed):
-                # Whoever never spoke HTTP has not taken a request either.
-                failure = GoAway(str(failure))
+                failure = NeverSpoke(str(failure))
             for exchange in list(self.exchanges.values()):
                 exchange.fail(failure)
             self.stream.close()
