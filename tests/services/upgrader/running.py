@@ -88,6 +88,7 @@ class World:
     mesh: SimulatedMesh
     nats: NatsServer
     folder: Path
+    tempo: TempoSettings = TEMPO
 
     def start(self, *, identity: str = "one", quick: bool = True) -> Replica:
         """Start a replica."""
@@ -104,7 +105,7 @@ class World:
             log=LogSettings(level="error"),
             upgrader=UpgraderGroup(
                 identity=identity,
-                tempo=TEMPO,
+                tempo=self.tempo,
                 tools=ToolSettings(
                     artifacts=self.folder / "artifacts", work=self.folder / "work", cli_url="", charts_url=""
                 ),

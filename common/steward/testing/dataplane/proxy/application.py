@@ -43,12 +43,13 @@ class Application:
 
     async def send(self, port: int, request: Request) -> Response:
         """Over a connection that rests, or a new one."""
-        kept = [each for each in self._http.get((port, request.version), []) if not each.closed]
-        self._http[port, request.version] = kept
-        connection = next((each for each in kept if each.ready), None)
+        key = port, request.version
+        self._http[key] = [each for each in self._http.get(key, []) if not each.closed]
+        connection = next((each for each in self._http[key] if each.ready), None)
         if connection is None:
             connection = connect_http(await self.connect(port), request.version)
-            kept.append(connection)
+            # Others may have tidied up meanwhile: what is kept now is another list than before.
+            self._http.setdefault(key, []).append(connection)
         return await connection.send(request)
 
     def close(self) -> None:

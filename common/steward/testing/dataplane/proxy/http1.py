@@ -237,7 +237,7 @@ class Http1Client:
     def finished(self) -> None:
         """The response was taken whole: ready for the next request, if both sides wish so."""
         done = (h11.DONE, h11.DONE)
-        if (self._wire.h11.our_state, self._wire.h11.their_state) != done:
+        if self._closed or (self._wire.h11.our_state, self._wire.h11.their_state) != done:
             self.close()
             return
         self._wire.h11.start_next_cycle()
