@@ -20,7 +20,7 @@ from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject
 
-_RPC, _RAW = "authz-grpc", "authz-tcp"
+_RPC, _RAW, _REVOKED = "authz-grpc", "authz-tcp", "authz-revoked"
 
 
 def _grpc(method: Conversation) -> Callable[[Stage], Call]:
@@ -85,32 +85,37 @@ _RPC_TABLE = Table(
 )
 
 
-def _raw(stage: Stage) -> Call:
-    return Call(
-        target=at_service(stage, _RAW, Port.OPAQUE),
-        protocol=Protocol.TCP,
-        conversation=Conversation.SERVER_FIRST,
-        timeout_seconds=5,
-    )
+def _raw(name: str) -> Callable[[Stage], Call]:
+    """A raw connection on which the server speaks first."""
+
+    def call(stage: Stage) -> Call:
+        return Call(
+            target=at_service(stage, name, Port.OPAQUE),
+            protocol=Protocol.TCP,
+            conversation=Conversation.SERVER_FIRST,
+            timeout_seconds=5,
+        )
+
+    return call
 
 
-def _raw_front(stage: Stage) -> tuple[JsonObject, ...]:
-    front = made.service(stage, _RAW, {"app": _RAW}, made.service_port(Port.OPAQUE))
+def _raw_front(stage: Stage, name: str) -> tuple[JsonObject, ...]:
+    front = made.service(stage, name, {"app": name}, made.service_port(Port.OPAQUE))
     opaque = made.annotated(front, **{made.OPAQUE_PORTS: str(PORTS[Port.OPAQUE])})
-    return (made.echo(stage, _RAW), opaque, _guard(stage, _RAW, Port.OPAQUE, "opaque"))
+    return (made.echo(stage, name), opaque, _guard(stage, name, Port.OPAQUE, "opaque"))
 
 
 def _raw_objects(stage: Stage) -> tuple[JsonObject, ...]:
-    guarded = _raw_front(stage)
+    guarded = _raw_front(stage, _RAW)
     return (*guarded, *_allow(stage, _RAW, guarded[-1]))
 
 
 _RAW_TABLE = Table(
     objects=_raw_objects,
     lines=(
-        Line("named account", CLIENT, _raw, allowed=True, refused=0),
-        Line("other account", OTHER, _raw, allowed=False, refused=0),
-        Line("unmeshed client", UNMESHED, _raw, allowed=False, refused=0),
+        Line("named account", CLIENT, _raw(_RAW), allowed=True, refused=0),
+        Line("other account", OTHER, _raw(_RAW), allowed=False, refused=0),
+        Line("unmeshed client", UNMESHED, _raw(_RAW), allowed=False, refused=0),
     ),
     first="named account",
     server=_RAW,
@@ -146,29 +151,29 @@ def _probe(id: str, claim: str, table: Table, port: Port) -> Probe:
 
 
 def _revoked_steps(stage: Stage) -> tuple[Step, ...]:
-    held = Hold(name="open", target=_raw(stage).target, protocol=Protocol.TCP, every_seconds=0.2)
-    guarded = _raw_front(stage)
-    allowing = _allow(stage, _RAW, guarded[-1])
-    closed = Line("closed", CLIENT, _raw, allowed=False, refused=0)
-    opened = Line("opened", CLIENT, _raw, allowed=True)
-    once, bound = _raw(stage).model_copy(update={"keep": False}), stage.timings.settle
+    held = Hold(name="open", target=_raw(_REVOKED)(stage).target, protocol=Protocol.TCP, every_seconds=0.2)
+    guarded = _raw_front(stage, _REVOKED)
+    allowing = _allow(stage, _REVOKED, guarded[-1])
+    closed = Line("closed", CLIENT, _raw(_REVOKED), allowed=False, refused=0)
+    opened = Line("opened", CLIENT, _raw(_REVOKED), allowed=True)
+    once, bound = _raw(_REVOKED)(stage).model_copy(update={"keep": False}), stage.timings.settle
     return (
         Applied("applied", (*guarded, *allowing)),
-        Ready("pod", _RAW, stage.meshed, 1, bound),
+        Ready("pod", _REVOKED, stage.meshed, 1, bound),
         Until("opens", CLIENT, once, lambda reply: fits(opened, reply), "is let through", bound),
         Asked("hold", CLIENT, held),
-        Pages("before", _RAW),
+        Pages("before", _REVOKED),
         Removed("revoked", allowing),
         Until("closes", CLIENT, once, lambda reply: fits(closed, reply), "is cut", bound),
         Wait("noticed", timedelta(seconds=1), "the held connection is used again"),
         Released("held", CLIENT, "open"),
-        Pages(AFTER, _RAW),
+        Pages(AFTER, _REVOKED),
     )
 
 
 def _revoked(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     held = evidence.held("held")
-    terminated = series("inbound_tcp_authz_terminate_total", srv_name=_RAW)
+    terminated = series("inbound_tcp_authz_terminate_total", srv_name=_REVOKED)
     return (
         check("the connection was open", expected=True, observed=evidence.held("hold").open),
         check(
@@ -216,7 +221,8 @@ PROBES: tuple[Probe, ...] = (
         claim="A connection that is open when its authorization goes is ended.",
         steps=_revoked_steps,
         proof=_revoked,
-        causes=(REVOKED_KEPT, *_TCP.causes),
+        causes=(REVOKED_KEPT, *_RAW_TABLE.causes(_REVOKED, PORTS[Port.OPAQUE])),
+        diagnosis=Scene(service=_REVOKED, server=_REVOKED, port=Port.OPAQUE).steps,
         tier=Tier.DEPTH,
         alone=False,
         depends_on=("authz.tcp",),
