@@ -197,8 +197,25 @@ class Play:
         by = (await self._pods(step.by))[0]
         targets = await self._scraped(step)
         await self.spend(len(targets))
+        if step.labels:
+            return await self._readable(by.pod, targets)
         pages = await _gathered([self._page(by.pod, name, ip) for name, ip in targets.items()])
         return dict(zip(targets, pages, strict=True))
+
+    async def _readable(self, by: str, targets: Mapping[str, str]) -> dict[str, Page]:
+        """The pages of whoever shows one: among everybody's pods some are closed to us, and others are not."""
+
+        async def read(name: str, ip: str) -> Page | Unable:
+            try:
+                return await self._page(by, name, ip)
+            except Unable as refusal:
+                return refusal
+
+        found = dict(zip(targets, await _gathered([read(*target) for target in targets.items()]), strict=True))
+        pages = {name: page for name, page in found.items() if isinstance(page, Page)}
+        if found and not pages:
+            raise next(refusal for refusal in found.values() if isinstance(refusal, Unable))
+        return pages
 
     async def _scraped(self, step: do.Pages) -> dict[str, str]:
         if not step.labels:
