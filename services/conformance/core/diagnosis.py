@@ -4,6 +4,7 @@ Causes read what these steps found, under the names that stand here.
 """
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from services.conformance.core.stage import Need, Port, Stage
 from services.conformance.core.steps import (
@@ -49,6 +50,7 @@ READER = "cu"
 """Pages are read from outside of the mesh: a proxy whose certificate has expired shows them to nobody else."""
 
 _PLAIN = ("su", "cu")
+_LONGER = timedelta(seconds=2)
 _VERSIONS = ("v1", "v2")
 
 
@@ -96,7 +98,10 @@ class Scene:
 
     def _proxies_and_traffic(self, stage: Stage) -> tuple[Step, ...]:
         port = self.port if isinstance(self.port, Port) else Port.HTTP
-        once = native(stage, self.service, port, times=3).model_copy(update={"keep": False, "timeout_seconds": 12})
+        # All at once, for where nothing is answered each takes as long as a call may: longer than detection waits.
+        patience = (stage.timings.detect + _LONGER).total_seconds()
+        at_once = {"keep": False, "timeout_seconds": patience, "concurrency": 3}
+        once = native(stage, self.service, port, times=3).model_copy(update=at_once)
         if self.port is not port:
             once = once.model_copy(update={"target": once.target.model_copy(update={"port": number(self.port)})})
         direct = once.model_copy(update={"target": at_pod(stage, self.server, self.port)})

@@ -6,6 +6,7 @@ from services.conformance.core.known_causes.objects import (
     ENV_NOISE,
     NOT_INJECTED,
     SP_SHADOWS,
+    UNDEFINED_PORT,
     VERSION_SKEW,
     skipped_port,
 )
@@ -15,6 +16,7 @@ from services.conformance.core.known_causes.traffic import CNI_RULES, DATAPATH, 
 
 COMMON = (
     NOT_INJECTED,
+    UNDEFINED_PORT,
     ANCHOR_DRIFT,
     VERSION_SKEW,
     CP_UNREACHABLE,
@@ -43,6 +45,7 @@ __all__ = [
     "POLICY_DENY",
     "PROXY_STALE",
     "SP_SHADOWS",
+    "UNDEFINED_PORT",
     "VERSION_SKEW",
     "cautious",
     "skipped_port",

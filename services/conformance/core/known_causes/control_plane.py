@@ -11,13 +11,15 @@ from services.conformance.core.told import endpoints_told
 from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject, flag, rows, strings
 
+_CALLS = "control_response_total"
+
 
 def _cp_unreachable(_stage: Stage, evidence: Evidence) -> str | None:
     told = evidence.told(why.DESTINATIONS) if why.DESTINATIONS in evidence else None
     if isinstance(told, NotTold) and told.code in ("Unavailable", "DeadlineExceeded"):
         return f"destination answers {told.code}: {told.message}"
     failures = {
-        name: growth_of(evidence, before, after, "control_response_total", classification="failure")
+        name: _failures(evidence, before, after)
         for name, before, after in (
             ("client", why.CLIENT_BEFORE, why.CLIENT_AFTER),
             ("server", why.SERVER_BEFORE, why.SERVER_AFTER),
@@ -26,6 +28,14 @@ def _cp_unreachable(_stage: Stage, evidence: Evidence) -> str | None:
     if any(failures.values()):
         return ", ".join(f"{count:g} failed calls of the {who}'s proxy" for who, count in failures.items() if count)
     return _without_controllers(evidence)
+
+
+def _failures(evidence: Evidence, before: str, after: str) -> float:
+    """Failed calls to destination and policy. A proxy whose certificate has expired asks identity in vain for ever."""
+    failed = {"classification": "failure"}
+    asked = {addr for page in pages_of(evidence, after).values() for addr in page.values(_CALLS, "addr", **failed)}
+    others = sorted(addr for addr in asked if not addr.startswith("linkerd-identity"))
+    return sum(growth_of(evidence, before, after, _CALLS, addr=addr, **failed) for addr in others)
 
 
 def _without_controllers(evidence: Evidence) -> str | None:

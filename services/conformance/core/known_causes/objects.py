@@ -6,8 +6,10 @@ from services.conformance.core import diagnosis as why
 from services.conformance.core.evidence import Evidence
 from services.conformance.core.known_causes.reading import (
     cautious,
+    growth_of,
     meshed_pods,
     objects_of,
+    pages_of,
     pod_name,
     proxy_of,
     without_proxy,
@@ -15,7 +17,7 @@ from services.conformance.core.known_causes.reading import (
 from services.conformance.core.probe import Cause
 from services.conformance.core.stage import Stage
 from steward.events.conformance import Rung
-from steward.jsonvalue import JsonObject, rows, strings, text, texts
+from steward.jsonvalue import JsonObject, dig, rows, strings, text, texts
 from steward.linkerd.marks import PROXY_CONTAINER, PROXY_VERSION
 from steward.linkerd.mesh_config import BUNDLE
 from steward.linkerd.version import Version
@@ -23,6 +25,7 @@ from steward.linkerd.version import Version
 ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
 SKIP_INBOUND = "config.linkerd.io/skip-inbound-ports"
 SKIP_OUTBOUND = "config.linkerd.io/skip-outbound-ports"
+_ROUTED = "outbound_tcp_route_open_total"
 
 
 def anchors_of(pod: JsonObject) -> str | None:
@@ -48,6 +51,32 @@ NOT_INJECTED = Cause(
     disproof="The pods have the container, among their init containers too.",
     remedy="See that the injector is available and its webhook's caBundle and namespaceSelector fit; restart the pods.",
     command="kubectl get pods -n <namespace> -o yaml | grep -c 'name: linkerd-proxy'",
+)
+
+
+def _undefined(_stage: Stage, evidence: Evidence) -> str | None:
+    told = []
+    for service in objects_of(evidence, why.SERVICE):
+        name = text(service, "metadata", "name")
+        labels = {"route_name": "undefined-port", "parent_name": name}
+        opened = growth_of(evidence, why.CLIENT_BEFORE, why.CLIENT_AFTER, _ROUTED, **labels)
+        if opened:
+            pages = pages_of(evidence, why.CLIENT_AFTER).values()
+            dialled = sorted({port for page in pages for port in page.values(_ROUTED, "parent_port", **labels)})
+            has = ", ".join(str(dig(port, "port")) for port in rows(service, "spec", "ports"))
+            told.append(f"{opened:g} connections to port {', '.join(dialled)} of {name}, which has {has or 'none'}")
+    return "; ".join(told) or None
+
+
+UNDEFINED_PORT = Cause(
+    code="UNDEFINED_PORT",
+    rung=Rung.OBJECT,
+    seen=cautious(_undefined),
+    message="Clients dial a port that the Service does not have: accepted, and reset at once, without any error text.",
+    expected="the Service has the port that its clients dial",
+    disproof='outbound_tcp_route_open_total{route_name="undefined-port"} stands still when the call is made.',
+    remedy="Give the Service that port, or let clients dial one that it has.",
+    command="kubectl get service -n <namespace> <service> -o jsonpath='{.spec.ports}'",
 )
 
 

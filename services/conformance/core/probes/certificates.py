@@ -145,8 +145,12 @@ def _renewal_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, 
 
 
 def _identity_refuses(_stage: Stage, evidence: Evidence) -> str | None:
-    told = []
+    """Of a proxy whose certificate has expired the calls fail for ever, and tell nothing of the controller."""
+    told, now = [], clock_of(evidence)
+    ends = expiries(_all_pages(evidence))
     for pod, page in sorted(_all_pages(evidence).items()):
+        if ends.get(pod, now + 1) <= now:
+            continue
         failed = sum(
             sample.value
             for sample in page.select("control_response_total", classification="failure")

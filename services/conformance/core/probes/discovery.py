@@ -56,7 +56,8 @@ def _fresh_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...
 
 
 def _hanging(replies: Collection[Reply]) -> bool:
-    return bool(replies) and all(reply.trouble is Trouble.TIMED_OUT for reply in replies)
+    """The first may be refused: nobody listens at an address before the nodes know of it."""
+    return any(reply.trouble is Trouble.TIMED_OUT for reply in replies) and all(reply.trouble for reply in replies)
 
 
 def _hangs(_stage: Stage, evidence: Evidence) -> str | None:

@@ -21,6 +21,7 @@ MUTATIONS = (
         "SKIPPED_PORT",
         Rung.OBJECT,
     ),
+    Mutation("mtls.identity", objects.with_port("sm", "http", 18_080), "UNDEFINED_PORT", Rung.OBJECT),
     Mutation("mtls.identity", network.REDIRECTION_BROKEN, "CNI_RULES", Rung.TRAFFIC, Scope(pod="cm")),
     Mutation("mtls.identity", inbound.BLOCKED, "NETPOL_4143", Rung.TRAFFIC),
     Mutation("mtls.identity", inbound.AUTHORIZATION_DENIES_ALL, "POLICY_DENY", Rung.PROXY),

@@ -4,12 +4,12 @@ from base64 import b64encode
 
 from services.conformance.core.stage import Stage
 from services.conformance.core.targets import UNMESHED
-from steward.jsonvalue import Json, JsonObject
-from steward.kube.resources import CONFIG_MAPS, SECRETS, Resource
+from steward.jsonvalue import Json, JsonObject, rows, text
+from steward.kube.resources import CONFIG_MAPS, SECRETS, SERVICES, Resource
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.dataplane.faults import Fault, Scope
 from steward.testing.kubernetes.cluster import Patch
-from steward.testing.linkerd.certificates import Trust
+from steward.testing.linkerd.certificates import Pair, Trust
 from tests.services.conformance.mutations.mutation import Breaking
 
 INJECT = "linkerd.io/inject"
@@ -82,13 +82,33 @@ def foreign_issuer() -> Breaking:
     """The Secret of the issuer holds one that no trust anchor of the mesh vouches for."""
 
     async def replace(plane: SimulatedDataPlane, stage: Stage) -> None:
-        issuer = Trust.for_cli(plane.mesh.kubernetes.clock.now()).issuer
+        await issued_by(Trust.for_cli(plane.mesh.kubernetes.clock.now()).issuer)(plane, stage)
+
+    return named("issuer-of-another-anchor", replace)
+
+
+def issued_by(issuer: Pair) -> Breaking:
+    """The Secret of the issuer holds this one."""
+
+    async def put(plane: SimulatedDataPlane, stage: Stage) -> None:
         content = {"crt.pem": issuer.certificate, "key.pem": issuer.key}
         data: JsonObject = {key: b64encode(value.encode()).decode() for key, value in content.items()}
         _patch(plane, SECRETS, "linkerd-identity-issuer", stage.linkerd_namespace, {"data": data})
         await plane.settled()
 
-    return named("issuer-of-another-anchor", replace)
+    return named("issuer-replaced", put)
+
+
+def with_port(service: str, port: str, number: int) -> Breaking:
+    """A named port of a Service is another one than its clients dial."""
+
+    async def change(plane: SimulatedDataPlane, stage: Stage) -> None:
+        ports = rows(plane.mesh.cluster.get(SERVICES, service, stage.meshed), "spec", "ports")
+        kept: list[Json] = [{**each, "port": number} if text(each, "name") == port else each for each in ports]
+        _patch(plane, SERVICES, service, stage.meshed, {"spec": {"ports": kept}})
+        await plane.settled()
+
+    return named(f"{service}-{port}-at-{number}", change)
 
 
 def stale_after(fault: Fault, deployment: str) -> Breaking:

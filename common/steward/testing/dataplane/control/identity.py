@@ -71,7 +71,9 @@ class IdentityController:
     def secret_changed(self) -> None:
         """Take the issuer in the Secret, if the anchors vouch for it; say so either way."""
         pair, bundle = self._stored(), bundle_of(self.world)
-        if pair is None or pair == self._issuer or (pair.certificate, bundle) == self._refused or not bundle:
+        if pair is None or not bundle or (pair.certificate, bundle) == self._refused:
+            return
+        if pair == self._issuer and not any(self._refused):
             return
         first = self._issuer is None
         if not signed_by(pair.parsed, bundle):

@@ -78,12 +78,12 @@ class EndpointConnections:
         below = await self._context.connect(self.endpoint.ip, INBOUND_PORT)
         try:
             secure = await self._handshaken(below)
+            # Bytes are counted where they are encrypted, as on the real wire.
+            self._counted(below)
+            await secure.send(TransportHeader(self.endpoint.port, protocol).encode())
         except BaseException:
             below.close()
             raise
-        # Bytes are counted where they are encrypted, as on the real wire.
-        self._counted(below)
-        await secure.send(TransportHeader(self.endpoint.port, protocol).encode())
         return secure
 
     async def _handshaken(self, below: Stream) -> Stream:

@@ -1,7 +1,7 @@
 """The outbound half of a proxy: takes every connection that its application makes."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steward.testing.dataplane.config import Backend, Endpoint, Meta, OutboundTarget, Protocol
 from steward.testing.dataplane.proxy import outbound_faults as broken
@@ -40,10 +40,12 @@ class OutboundProxy:
     """Of one pod. Nothing of it outlives `shutdown`."""
 
     def __init__(self, context: OutboundContext, discover: Discover) -> None:
-        self._context = context
+        self._context = replace(context, connect=self._connect)
+        self._connected_by = context.connect
         self._discover = discover
         self._used: dict[tuple[str, int], asyncio.Task[_Used]] = {}
         self._streams: set[Stream] = set()
+        self._upstream: set[Stream] = set()
 
     async def accept(self, stream: Stream, original_ip: str, original_port: int) -> None:
         """Carry a connection of the application to its end. Never raises what goes wrong on it."""
@@ -78,6 +80,15 @@ class OutboundProxy:
             task.cancel()
         await asyncio.gather(*tasks, *self._used.values(), return_exceptions=True)
         self._used.clear()
+        for stream in self._upstream:
+            stream.close()
+        self._upstream.clear()
+
+    async def _connect(self, ip: str, port: int) -> Stream:
+        """Remembered, for an endpoint may be given up in the moment in which a connection to it comes about."""
+        stream = await self._connected_by(ip, port)
+        self._upstream.add(stream)
+        return stream
 
     async def _use(self, ip: str, port: int) -> _Used:
         """What is known about the address. Those who ask at once wait together, for as long as it takes."""

@@ -229,8 +229,11 @@ def test_an_identity_controller_that_refuses_is_named_though_its_refresh_counter
     failing = sample(
         "control_response_total", 12, addr="linkerd-identity-headless.linkerd:8080", classification="failure"
     )
-    found = evidence(_RENEWED, server=_leaves(v1_0=[*_leaf(-60, _DAY), failing]))
-    assert set(causes(RENEWAL, found)) == {"LEAF_EXPIRED", "IDENTITY_UNREACHABLE", "RENEWAL_OVERDUE"}
+    found = evidence(_RENEWED, server=_leaves(v1_0=[*_leaf(60, _DAY), failing]))
+    assert set(causes(RENEWAL, found)) == {"IDENTITY_UNREACHABLE", "RENEWAL_OVERDUE"}
+    # Once its certificate has expired, its calls fail whether or not somebody answers.
+    expired = evidence(_RENEWED, server=_leaves(v1_0=[*_leaf(-60, _DAY), failing]))
+    assert set(causes(RENEWAL, expired)) == {"LEAF_EXPIRED", "RENEWAL_OVERDUE"}
 
 
 _BUNDLE = "-----BEGIN CERTIFICATE-----\nnew\n-----END CERTIFICATE-----"
