@@ -122,5 +122,6 @@ async def test_a_release_travels_to_every_pod_with_no_rights_but_those_of_deploy
         assert refused == []
         assert run.status is not None
         assert run.status.phase is Phase.SUCCEEDED
-        assert said[0] == NewVersion.name
+        # The catalog is written before the event is said, so a quick upgrader may be the first to speak.
+        assert NewVersion.name in said
         assert set(world.versions("shop")) == {NEW}

@@ -13,6 +13,7 @@ from steward.conformance.catalogue import catalogue
 from steward.conformance.results import Verdict
 from steward.jsonvalue import JsonObject, text
 from steward.resources.upgrade_plan import GateType, UpgradePlan
+from steward.testing.linkerd.mesh import in_pod
 from steward.testing.nats import NatsServer
 from tests.deploy.kustomize import DEPLOY, REPOSITORY
 from tests.documentation.blocks import blocks, commands
@@ -46,6 +47,13 @@ async def test_what_the_readme_breaks_is_explained_as_it_says_and_recovers_by_it
         await theatre.settled()
         after = await theatre.play("mtls.identity")
         assert healthy(after), told(after)
+        # What it says besides of a policy in the same place.
+        theatre.mesh.change(
+            "Deployment", stage.meshed, target, in_pod({"config.linkerd.io/default-inbound-policy": "deny"})
+        )
+        await theatre.settled()
+        denied = await theatre.play("mtls.identity")
+        assert denied.result.causes[0].code == "POLICY_DENY", told(denied)
 
 
 def test_the_readme_finds_the_namespace_by_the_label_that_it_has_and_names_causes_that_exist() -> None:
