@@ -4,7 +4,15 @@ from copy import deepcopy
 from dataclasses import dataclass
 
 from steward.jsonvalue import Json, JsonObject
-from steward.kube.resources import RELEASE_CATALOGS, UPGRADE_PLANS, UPGRADE_POLICIES, UPGRADE_RUNS, Resource
+from steward.kube.resources import (
+    CONFORMANCE_RUNS,
+    CONFORMANCE_SUITES,
+    RELEASE_CATALOGS,
+    UPGRADE_PLANS,
+    UPGRADE_POLICIES,
+    UPGRADE_RUNS,
+    Resource,
+)
 
 Path = tuple[str | int, ...]
 
@@ -23,6 +31,8 @@ BASE: dict[Resource, JsonObject] = {
     },
     UPGRADE_POLICIES: {"spec": {"dataPlane": {"defaultWave": {}, "selection": {}}, "targetSelector": {}}},
     UPGRADE_RUNS: {"spec": {"target": "edge-26.8.3", "planRef": {"name": "some"}}},
+    CONFORMANCE_SUITES: {"spec": {"where": {}, "footprint": {}, "confirmation": {}}},
+    CONFORMANCE_RUNS: {"spec": {"suiteRef": {"name": "default"}}},
 }
 
 
@@ -228,3 +238,41 @@ STATUSES = (
         ('status.conditions[0].status: Unsupported value: "Maybe"', "status.conditions[0].reason"),
     ),
 )
+
+_FEATURE = "a feature is written like `mtls.identity`, a group like `mtls`"
+SUITES = (
+    _mistake("include", ["MTLS"], "spec.include[0]", _FEATURE),
+    _mistake("exclude", ["mtls identity"], "spec.exclude[0]", _FEATURE),
+    _mistake("tiers", ["Foundation", "Disruptive"], "the tier Disruptive needs the explicit word"),
+    _mistake("tiers", ["Everything"], 'Unsupported value: "Everything"', '"Foundation"'),
+    _mistake("allow", [], "spec.allow", "should have at least 1 items"),
+    _mistake("allow", ["Anything"], 'Unsupported value: "Anything"', '"Disruptive"'),
+    _mistake("schedule", [{"tier": "Depth", "intervalSeconds": 1}], "intervalSeconds", "greater than or equal to 10"),
+    _mistake("schedule", [{"tier": "Depth"}], "spec.schedule[0].intervalSeconds: Required value"),
+    _mistake("jitterPercent", 51, "spec.jitterPercent", "less than or equal to 50"),
+    _mistake("confirmation.consecutive", 0, "spec.confirmation.consecutive", "greater than or equal to 1"),
+    _mistake(
+        "objectives", [{"feature": "mtls", "targetPercent": 100}], "targetPercent", "less than or equal to 99.999"
+    ),
+    _mistake("quarantine", [{"feature": "mtls"}], "spec.quarantine[0].owner: Required value"),
+    _mistake("footprint.maxPods", 3, "spec.footprint.maxPods", "greater than or equal to 9"),
+    _mistake("where.prefix", "Probes", "spec.where.prefix"),
+    _mistake("where.ttlSeconds", 0, "spec.where.ttlSeconds", "greater than or equal to 1"),
+)
+EXERCISES = (
+    _mistake("only", ["mtls..identity"], "spec.only[0]", _FEATURE),
+    _mistake("pace", "Twice", 'Unsupported value: "Twice": supported values: "Once", "Continuous"'),
+    _mistake("durationSeconds", 60, "durationSeconds belongs to a run whose pace is Continuous"),
+    _mistake("state", "Abort", 'Unsupported value: "Abort": supported values: "Run", "Pause", "Stop"'),
+    _mistake("suiteRef", {}, "spec.suiteRef.name: Required value"),
+    _mistake("trigger", "Whim", 'Unsupported value: "Whim"', '"UpgradeStep"'),
+)
+EXERCISE_CHANGES = (
+    _mistake("suiteRef", {"name": "other"}, "suiteRef is fixed: make another run"),
+    _mistake("only", ["authz"], "only is fixed: make another run"),
+    _mistake("only", None, "only is fixed: make another run"),
+    _mistake("pace", "Continuous", "pace is fixed: make another run"),
+    _mistake("trigger", "Incident", "trigger is fixed: make another run"),
+    _mistake("state", "Run", "a stopped run cannot go on: make another run"),
+)
+"""Of a run of one group that was stopped."""

@@ -8,9 +8,19 @@ from typing import get_args, get_origin
 
 from pydantic import AwareDatetime, BaseModel
 
+from steward.events.conformance import Feature
 from steward.jsonvalue import Json, JsonObject
-from steward.resources import ReleaseCatalog, Resource, UpgradePlan, UpgradePolicy, UpgradeRun
+from steward.resources import (
+    ConformanceRun,
+    ConformanceSuite,
+    ReleaseCatalog,
+    Resource,
+    UpgradePlan,
+    UpgradePolicy,
+    UpgradeRun,
+)
 from steward.resources.base import ObjectMeta
+from steward.resources.feature_pattern import FEATURE_PATTERN
 from steward.resources.rules import BOUND, CHANNEL, DIGEST, LOGICAL, RANGE, RELEASE, STEP_NAME
 from steward.resources.upgrade_plan import GateTemplate, Step
 from steward.resources.upgrade_policy import Wave
@@ -24,8 +34,11 @@ MINIMAL: dict[type[Resource], JsonObject] = {
     },
     UpgradePolicy: {},
     UpgradeRun: {"target": "edge-26.8.3"},
+    ConformanceSuite: {},
+    ConformanceRun: {},
 }
 
+FEATURE = next(each.pattern for each in Feature.__metadata__[0].metadata if hasattr(each, "pattern"))
 _WRITTEN = {
     RANGE: ">=25.10.7, <26.6.3",
     RELEASE: "edge-26.8.{}",
@@ -34,6 +47,8 @@ _WRITTEN = {
     DIGEST: "sha256:" + "0f" * 32,
     BOUND: "v1.{}",
     STEP_NAME: "step-{}",
+    FEATURE_PATTERN: "mtls.feature-{}",
+    FEATURE: "mtls.feature-{}",
     r"^[A-Z][A-Za-z0-9]*$": "Reason{}",
 }
 _SETTINGS = {
@@ -41,6 +56,7 @@ _SETTINGS = {
     "InjectorDryRun": "injector_dry_run",
     "Certificates": "certificates",
     "VersionSkew": "version_skew",
+    "Conformance": "conformance",
 }
 
 
@@ -123,7 +139,7 @@ class Filler:
             least = max((int(each.ge) for each in metadata if hasattr(each, "ge")), default=0)
             return max(least, min([number % 7, *(int(each.le) for each in metadata if hasattr(each, "le"))]))
         if annotation is float:
-            return number + 0.5
+            return min([number + 0.5, *(float(each.le) for each in metadata if hasattr(each, "le"))])
         pattern = next(filter(None, (getattr(each, "pattern", "") for each in metadata)), "")
         return _WRITTEN.get(pattern, "text {}").format(number)
 

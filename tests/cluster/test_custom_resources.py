@@ -11,6 +11,8 @@ from steward.jsonvalue import JsonObject, table, text
 from steward.kube.client import Kube
 from steward.kube.errors import Invalid
 from steward.kube.resources import (
+    CONFORMANCE_RUNS,
+    CONFORMANCE_SUITES,
     CRDS,
     RELEASE_CATALOGS,
     UPGRADE_PLANS,
@@ -18,7 +20,15 @@ from steward.kube.resources import (
     UPGRADE_RUNS,
     Resource,
 )
-from steward.resources import KINDS, ReleaseCatalog, UpgradePlan, UpgradePolicy, UpgradeRun
+from steward.resources import (
+    KINDS,
+    ConformanceRun,
+    ConformanceSuite,
+    ReleaseCatalog,
+    UpgradePlan,
+    UpgradePolicy,
+    UpgradeRun,
+)
 from steward.resources.base import Resource as Kind
 from steward.resources.definitions import definition
 from steward.testing.cluster.binaries import Binaries
@@ -38,6 +48,7 @@ SHIPPED = {
         *sorted((REPOSITORY / "services/upgrader/plans").glob("*.yaml")),
         REPOSITORY / "deploy/base/defaults/release-catalog.yaml",
         REPOSITORY / "deploy/base/defaults/upgrade-policy.yaml",
+        REPOSITORY / "deploy/components/conformance/suite.yaml",
     )
 }
 RESOURCES: dict[type[Kind], Resource] = {
@@ -45,6 +56,8 @@ RESOURCES: dict[type[Kind], Resource] = {
     UpgradePlan: UPGRADE_PLANS,
     UpgradePolicy: UPGRADE_POLICIES,
     UpgradeRun: UPGRADE_RUNS,
+    ConformanceSuite: CONFORMANCE_SUITES,
+    ConformanceRun: CONFORMANCE_RUNS,
 }
 MESSAGE = "said in a sentence"
 _CONDITION: JsonObject = {
@@ -109,6 +122,29 @@ TABLES: tuple[tuple[type[Kind], JsonObject, JsonObject, str], ...] = (
         """
         NAME       FROM          TO            PHASE     STEP         PROGRESS   PROXIES   AGE
         specimen   edge-26.6.3   edge-26.8.3   Running   data-plane   4/6        12        0s
+        """,
+    ),
+    (
+        ConformanceSuite,
+        {},
+        {"features": 120, "digest": MESSAGE, "conditions": [{**_CONDITION, "type": "Valid"}]},
+        """
+        NAME       FEATURES   VALID   AGE
+        specimen   120        True    0s
+        """,
+    ),
+    (
+        ConformanceRun,
+        {},
+        {
+            "phase": "Completed",
+            "outcome": "Failed",
+            "summary": {"passed": 99, "failed": 1, "inconclusive": 2},
+            "conditions": [{**_CONDITION, "type": "Complete"}],
+        },
+        """
+        NAME       SUITE     PHASE       OUTCOME   PASSED   FAILED   INCONCLUSIVE   AGE
+        specimen   default   Completed   Failed    99       1        2              0s
         """,
     ),
 )
@@ -205,6 +241,26 @@ async def test_a_wrong_policy_is_refused(kube: Kube, name: str, mistake: Mistake
 @each_mistake(refusals.RUNS)
 async def test_a_wrong_run_is_refused(kube: Kube, name: str, mistake: Mistake) -> None:
     await is_refused(kube, UPGRADE_RUNS, name, mistake)
+
+
+@each_mistake(refusals.SUITES)
+async def test_a_wrong_suite_is_refused(kube: Kube, name: str, mistake: Mistake) -> None:
+    await is_refused(kube, CONFORMANCE_SUITES, name, mistake)
+
+
+@each_mistake(refusals.EXERCISES)
+async def test_a_wrong_conformance_run_is_refused(kube: Kube, name: str, mistake: Mistake) -> None:
+    await is_refused(kube, CONFORMANCE_RUNS, name, mistake)
+
+
+@each_mistake(refusals.EXERCISE_CHANGES)
+async def test_a_conformance_run_stays_what_it_was_made_for(kube: Kube, name: str, mistake: Mistake) -> None:
+    await kube.create(CONFORMANCE_RUNS, named(name, {"only": ["mtls"], "state": "Stop"}))
+
+    with pytest.raises(Invalid) as refused:
+        await kube.merge(CONFORMANCE_RUNS, name, put({}, mistake.path, mistake.value))
+
+    says(refused.value, mistake)
 
 
 async def test_what_the_catalogues_begin_with_is_valid(kube: Kube, name: str) -> None:

@@ -31,7 +31,7 @@ class RunState(StrEnum):
 
 
 class ConformanceRunSpec(Model):
-    """What is asked. Everything but `state` is fixed at creation."""
+    """What is asked. Everything but `state` and `keepEvidence` is fixed at creation."""
 
     suite_ref: LocalRef = Field(default=LocalRef(name="default"))
     only: tuple[FeaturePattern, ...] = Field(
@@ -114,6 +114,17 @@ class ConformanceRunStatus(Model):
     conditions: tuple[Condition, ...] = Field(default=(), max_length=32, json_schema_extra=map_list("type"))
 
 
+def _fixed(*members: str) -> tuple[tuple[str, str], ...]:
+    """A rule for each member that stays as it was made."""
+    return tuple(
+        (
+            f"has(self.{each}) == has(oldSelf.{each}) && (!has(self.{each}) || self.{each} == oldSelf.{each})",
+            f"{each} is fixed: make another run",
+        )
+        for each in members
+    )
+
+
 class ConformanceRun(Resource):
     """One exercise of the mesh."""
 
@@ -137,11 +148,8 @@ class ConformanceRun(Resource):
     spec: ConformanceRunSpec = Field(
         default=ConformanceRunSpec(),
         json_schema_extra=rules(
-            (
-                "self.suiteRef == oldSelf.suiteRef && has(self.only) == has(oldSelf.only) && "
-                "(!has(self.only) || self.only == oldSelf.only)",
-                "a run is fixed when it is made: make another one; only state may change",
-            ),
+            *_fixed("suiteRef", "only", "pace", "durationSeconds", "trigger", "operationId", "upgradeRun"),
+            ("oldSelf.state != 'Stop' || self.state == 'Stop'", "a stopped run cannot go on: make another run"),
             (
                 "!has(self.durationSeconds) || (has(self.pace) && self.pace == 'Continuous')",
                 "durationSeconds belongs to a run whose pace is Continuous",
