@@ -251,9 +251,7 @@ SUITES = (
     _mistake("schedule", [{"tier": "Depth"}], "spec.schedule[0].intervalSeconds: Required value"),
     _mistake("jitterPercent", 51, "spec.jitterPercent", "less than or equal to 50"),
     _mistake("confirmation.consecutive", 0, "spec.confirmation.consecutive", "greater than or equal to 1"),
-    _mistake(
-        "objectives", [{"feature": "mtls", "targetPercent": 100}], "targetPercent", "less than or equal to 99.999"
-    ),
+    _mistake("objectives", [{"feature": "mtls", "targetPercent": 100}], "spec.objectives[0].targetPercent"),
     _mistake("quarantine", [{"feature": "mtls"}], "spec.quarantine[0].owner: Required value"),
     _mistake("footprint.maxPods", 3, "spec.footprint.maxPods", "greater than or equal to 9"),
     _mistake("where.prefix", "Probes", "spec.where.prefix"),

@@ -38,7 +38,7 @@ MINIMAL: dict[type[Resource], JsonObject] = {
     ConformanceRun: {},
 }
 
-FEATURE = next(each.pattern for each in Feature.__metadata__[0].metadata if hasattr(each, "pattern"))
+FEATURE = next(each.pattern for each in get_args(Feature)[1].metadata if hasattr(each, "pattern"))
 _WRITTEN = {
     RANGE: ">=25.10.7, <26.6.3",
     RELEASE: "edge-26.8.{}",
