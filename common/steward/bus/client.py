@@ -110,6 +110,14 @@ class Bus:
         """What `stream` keeps on `subject_filter`, in the order in which it came."""
         return stored_messages(self._connection, stream, subject_filter, start=start, headers_only=headers_only)
 
+    async def put_object(self, name: str, data: bytes, *, description: str = "") -> None:
+        """Keep a report or evidence."""
+        await self.objects.put(name, data, description=description)
+
+    async def get_object(self, name: str) -> bytes:
+        """A report or evidence; raises ObjectMissing."""
+        return await self.objects.get(name)
+
     @property
     def objects(self) -> Objects:
         """Reports and evidence; see `steward.bus.objects`."""
