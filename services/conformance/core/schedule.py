@@ -95,6 +95,10 @@ class Allowance:
         self._left -= requests
         return timedelta(seconds=max(0.0, -self._left / self.per_second))
 
+    def give_back(self, requests: float) -> None:
+        """What was taken, and not made after all."""
+        self._left = min(self._most, self._left + requests)
+
 
 def requests_of(doing: Doing) -> int:
     """How many requests an order makes."""

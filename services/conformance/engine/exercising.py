@@ -257,7 +257,9 @@ class Exercising:
 
     async def _spend(self, requests: int) -> None:
         """A continuous run stays within its requests a second; one that is over in minutes need not."""
-        if self._continuous:
+        if requests < 0:
+            self._allowance.give_back(-requests)
+        elif self._continuous:
             await self._world.clock.sleep(self._allowance.wait(requests, self._world.clock.monotonic()))
 
     def _which(self, number: int) -> Which:

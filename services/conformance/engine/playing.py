@@ -21,7 +21,7 @@ from steward.kube.resources import PODS
 
 T = TypeVar("T")
 Spend: TypeAlias = Callable[[int], Awaitable[None]]
-"""Waits until so many requests may be made."""
+"""Waits until so many requests may be made; fewer than none are given back."""
 
 ADMIN_PORT = 4191
 _SLACK = timedelta(seconds=5)
@@ -253,6 +253,8 @@ class Play:
         told = tuple(each for each in reports if isinstance(each, Report))
         if not told:
             raise Unable("NoReport", "; ".join(str(each) for each in reports))
+        made = sum(len(each.seen.replies) for each in told if isinstance(each.seen, Replies))
+        await self.spend(min(0, made - requests_of(step.load.call) * len(told)))
         found = Found(reports=told)
         self.found[step.load.name] = found
         return found
