@@ -179,3 +179,12 @@ def test_requests_of_many_cycles_never_come_faster_than_the_suite_allows() -> No
     burst = timedelta(minutes=1).total_seconds() * per_second
     assert made <= now * per_second + burst + 1
     assert {probe.id for probe in DEFAULT} <= {probe.id for probe in PROBES}
+
+
+def test_requests_of_a_load_that_ended_early_are_given_back() -> None:
+    allowance = Allowance(10)
+    assert allowance.wait(1_000, 0) == timedelta(seconds=40)
+    allowance.give_back(900)
+    assert allowance.wait(500, 0) == timedelta()
+    allowance.give_back(10_000)
+    assert allowance.wait(610, 0) == timedelta(seconds=1), "never more than a burst"
