@@ -27,7 +27,8 @@ class Granted:
 
 def granted(account: str) -> list[Granted]:
     """Every rule of the account."""
-    parts = objects((DEPLOY / "base" / account / "rights.yaml").read_text(encoding="utf-8"))
+    (path,) = (path for path in DEPLOY.glob("*/*/rights.yaml") if path.parent.name == account)
+    parts = objects(path.read_text(encoding="utf-8"))
     roles = {_key(part): part for part in parts if text(part, "kind") in ("Role", "ClusterRole")}
     found = []
     for binding in parts:

@@ -8,6 +8,7 @@ from steward.cli.explain import Refusal
 from steward.cli.manifests import Overlay, is_custom, is_definition, objects, service_image, with_image, written
 from steward.jsonvalue import JsonObject, rows, table, text, texts
 from steward.kube.resources import CLUSTER_ROLES, NAMESPACES, ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS
+from steward.resources import KINDS
 from steward.testing.command import Command, StewardCluster
 
 OURS: JsonObject = {"app.kubernetes.io/part-of": "linkerd-steward"}
@@ -36,7 +37,7 @@ async def test_an_overlay_is_printed_whole(cli: Command, cluster: StewardCluster
     parts = objects(answer.out)
     (namespace,) = (part for part in parts if text(part, "kind") == "Namespace")
     assert texts(namespace, "metadata", "labels")["linkerd.io/extension"] == "steward"
-    assert sum(is_definition(part) for part in parts) == 4
+    assert sum(is_definition(part) for part in parts) == len(KINDS)
     custom = [is_custom(part) for part in parts]
     assert custom == sorted(custom), "objects of our own kinds come behind their definitions"
     secret = _secret(answer.out)
@@ -97,7 +98,7 @@ async def test_the_image_of_the_services_can_be_replaced(cli: Command) -> None:
 async def test_definitions_alone_are_printed_for_a_first_step(cli: Command) -> None:
     answer = await cli("install", "--crds")
     assert (answer.code, answer.err) == (0, "")
-    assert _kinds(answer.out) == ["CustomResourceDefinition"] * 4
+    assert _kinds(answer.out) == ["CustomResourceDefinition"] * len(KINDS)
 
 
 async def test_an_overlay_that_does_not_exist_is_refused(cli: Command) -> None:
@@ -140,7 +141,7 @@ async def test_uninstall_names_everything_outside_the_namespace_and_what_is_lost
         ("RoleBinding", "steward-config"),
         ("Namespace", "linkerd-steward"),
     ]
-    assert [kind for kind, _ in named[3:]] == ["CustomResourceDefinition"] * 4
+    assert [kind for kind, _ in named[3:]] == ["CustomResourceDefinition"] * len(KINDS)
     assert text(objects(answer.out)[1], "metadata", "namespace") == "linkerd"
 
 
