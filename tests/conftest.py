@@ -8,7 +8,12 @@ import signal
 import threading
 from collections.abc import Generator
 
+import hypothesis
 import pytest
+
+# How long an example takes is the machine's affair, and no property of what is tested.
+hypothesis.settings.register_profile("anywhere", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("anywhere")
 
 # Started in the background of a shell, we ignore Ctrl-C, and so would every program that a test starts to interrupt it.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
