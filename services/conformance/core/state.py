@@ -104,6 +104,7 @@ class History:
             if known <= mark:
                 return False
             self._recent.remove(known)
+            del self._known[mark.key]
             self._hours.count(known, by=-1)
             self._course = None
         elif mark.cycle in self._settled.get(mark.run_uid, ()):

@@ -1,6 +1,7 @@
 """What breaks in a mesh without a word from Linkerd's own tools: found, named, and well again after the repair."""
 
 import asyncio
+import os
 from asyncio.subprocess import PIPE
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -43,7 +44,9 @@ async def _check_is_green(theatre: Theatre) -> None:
     with TemporaryDirectory() as folder:
         cli = write_cli(Path(folder), LINKERD)
         given = ("check", "--proxy", "--kubeconfig", str(theatre.mesh.kubernetes.kubeconfig()), "--wait", "5s")
-        process = await asyncio.create_subprocess_exec(cli, *given, stdout=PIPE, stderr=PIPE)
+        # The CLI calls whatever `linkerd-*` it finds on its path, and the one of this project reads another cluster.
+        alone = {**os.environ, "PATH": os.defpath}
+        process = await asyncio.create_subprocess_exec(cli, *given, stdout=PIPE, stderr=PIPE, env=alone)
         said, wrong = await process.communicate()
     assert process.returncode == 0, said.decode() + wrong.decode()
 
