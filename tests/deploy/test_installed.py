@@ -21,6 +21,7 @@ README = blocks(DEPLOY / "README.md")
 APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 OURS = "app.kubernetes.io/part-of=linkerd-steward"
+_SERVICES = ("conformance", "upgrader", "version-watcher")
 
 
 class Shell:
@@ -91,7 +92,10 @@ def _until_running(cluster: Cluster, *, servers: int, replicas: int) -> None:
     api.until(
         "services available",
         f"{APPS}/deployments",
-        lambda found: len(found) == 2 and all(whole(each, "status", "availableReplicas") == replicas for each in found),
+        lambda found: (
+            sorted((text(each, "metadata", "name"), whole(each, "status", "availableReplicas")) for each in found)
+            == [(service, replicas) for service in _SERVICES]
+        ),
     )
     api.until(
         "NATS ready",
@@ -181,7 +185,7 @@ def test_an_overlay_is_accepted_as_a_dry_run_and_twice_for_real(
     shell: Shell, scenario_cluster: Cluster, overlay: str
 ) -> None:
     shell.run("kubectl apply --server-side -k deploy/crds")
-    shell.run("until kubectl get releasecatalogs,upgradeplans,upgradepolicies; do sleep 0.2; done")
+    shell.run("until kubectl get releasecatalogs,upgradeplans,upgradepolicies,conformancesuites; do sleep 0.2; done")
     shell.run("kubectl create namespace linkerd-steward")
     apply = f"kubectl apply --server-side --force-conflicts -k deploy/overlays/{overlay}"
     shell.run(f"{apply} --dry-run=server")
