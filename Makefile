@@ -15,7 +15,7 @@ CLUSTER ?= simulated
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test test-cluster lint format bench mutation proto schemas catalogue manifests lock setup binaries clean
+.PHONY: help run test test-cluster test-mesh lint format bench mutation proto schemas catalogue manifests lock setup binaries clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -34,10 +34,13 @@ run: $(READY) ## Run all services on an embedded NATS and watch an upgrade; CLUS
 	@$(BIN)/python -m services --demo=$(CLUSTER) $(ARGS)
 
 test: $(READY) ## Run the fast tests: real NATS, a fake Kubernetes API, a simulated mesh
-	@$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster" $(ARGS)
+	@$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster and not mesh" $(ARGS)
 
 test-cluster: $(READY) binaries ## Run the tests that need a real Kubernetes control plane
 	@$(BIN)/python -m pytest -m cluster -o timeout=1800 $(ARGS)
+
+test-mesh: $(READY) ## Exercise a real mesh: STEWARD_MESH_KUBECONFIG, STEWARD_IMAGE, STEWARD_MESH_NATS name its parts
+	@$(BIN)/python -m pytest -m mesh $(ARGS)
 
 binaries: $(READY) ## Build etcd, the API server, helm and the rest into the cache, where they are missing
 	@$(BIN)/python -m steward.testing.cluster build

@@ -36,7 +36,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything in this folder needs the cluster."""
+    """Everything in this folder needs the cluster, or one of its own."""
     for item in items:
-        if "tests/cluster/" in item.nodeid:
+        if "tests/cluster/" in item.nodeid and item.get_closest_marker("mesh") is None:
             item.add_marker(pytest.mark.cluster)

@@ -67,9 +67,13 @@ def test_helm_installs_and_upgrades_through_all_versions(tiered: Linkerd, apps: 
     for version in tiered.artifacts.versions:
         tiered.by_helm(version)
 
-        deployments = api.items("/apis/apps/v1/namespaces/linkerd/deployments")
+        # Helm has waited for the new pods; the old ones may still be leaving.
+        deployments = api.until(
+            "the control plane rolled out",
+            "/apis/apps/v1/namespaces/linkerd/deployments",
+            lambda found: all(rolled_out(one) for one in found),
+        )
         assert sorted(text(one, "metadata", "name") for one in deployments) == _CONTROL_PLANE
-        assert all(rolled_out(one) for one in deployments)
         assert {_controller_version(one) for one in deployments} == {version}
         assert tiered.config()["linkerdVersion"] == version
         injected = api.request("POST", probe.collection, probe.manifest(), query={"dryRun": "All"})

@@ -15,14 +15,14 @@ from steward.testing.cluster.settings import ClusterTestSettings
 from tests.cluster.real_mesh import Asked, exercised
 
 
+@pytest.mark.mesh
 @pytest.mark.timeout(3_600)
 async def test_the_default_suite_passes_on_a_real_mesh(cluster_settings: ClusterTestSettings) -> None:
     given = cluster_settings.environment
     kubeconfig, image, nats = (
         given.get(name, "") for name in ("STEWARD_MESH_KUBECONFIG", "STEWARD_IMAGE", "STEWARD_MESH_NATS")
     )
-    if not kubeconfig:
-        pytest.skip("no real mesh: set STEWARD_MESH_KUBECONFIG, STEWARD_IMAGE and STEWARD_MESH_NATS to exercise one")
+    assert kubeconfig, "STEWARD_MESH_KUBECONFIG must be the kubeconfig of a cluster with a mesh that may be exercised"
     assert image, "STEWARD_IMAGE must name the image of the exerciser, as the nodes of the cluster pull it"
     assert nats, "STEWARD_MESH_NATS must be the address of a NATS server that the cluster's pods reach"
     bus = BusSettings(servers=(given.get("STEWARD_MESH_NATS_HERE", nats),), cluster="real-mesh")

@@ -45,7 +45,7 @@ async def _check_is_green(theatre: Theatre) -> None:
         cli = write_cli(Path(folder), LINKERD)
         given = ("check", "--proxy", "--kubeconfig", str(theatre.mesh.kubernetes.kubeconfig()), "--wait", "5s")
         # The CLI calls whatever `linkerd-*` it finds on its path, and the one of this project reads another cluster.
-        alone = {**os.environ, "PATH": os.defpath}
+        alone = {"PATH": os.defpath}
         process = await asyncio.create_subprocess_exec(cli, *given, stdout=PIPE, stderr=PIPE, env=alone)
         said, wrong = await process.communicate()
     assert process.returncode == 0, said.decode() + wrong.decode()
