@@ -46,7 +46,14 @@ def test_every_figure_has_its_place_in_the_table() -> None:
 
 
 def test_everything_that_measures_is_found() -> None:
-    assert set(bench.measurements()) == {"bus_latency", "bus_throughput", "kube_reflector", "reconcile", "start_up"}
+    assert set(bench.measurements()) == {
+        "bus_latency",
+        "bus_throughput",
+        "conformance_suite",
+        "kube_reflector",
+        "reconcile",
+        "start_up",
+    }
 
 
 def test_a_measurement_that_does_not_exist_is_said(

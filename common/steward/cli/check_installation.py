@@ -66,10 +66,6 @@ def stream_problem(nats: NatsFact) -> Problem | None:
 
 def dead_letter_problem(nats: NatsFact) -> Problem | None:
     """Events that were given up."""
-    """A stream that nobody made yet."""
-    """A service that is missing, not ready, or scaled to zero."""
-    """No namespace of the extension, or more than one."""
-    """A definition that is missing, not established, or of another version."""
     if not nats.dead_letters:
         return None
     return Problem(f"{nats.dead_letters} dead letters; linkerd steward dead-letters list", Result.WARNING)

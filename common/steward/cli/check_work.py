@@ -121,11 +121,6 @@ def _silence(run: UpgradeRun, now: datetime) -> tuple[timedelta, timedelta]:
 
 def proxy_problem(catalogs: Sequence[ReleaseCatalog]) -> Problem | None:
     """Pods on another proxy than new pods get."""
-    """A run that does not go on, or the last one failed."""
-    """A plan that upgrader cannot use."""
-    """A mesh that differs from its own configuration."""
-    """A running release that is not recommended."""
-    """A catalog that nobody writes, or whose sources do not answer."""
     meshes = _meshes(catalogs)
     if not meshes:
         return Problem("version-watcher has not looked at the mesh yet", Result.WARNING)
