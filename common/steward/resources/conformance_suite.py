@@ -75,8 +75,8 @@ class ConformanceSuiteSpec(Model):
     )
     schedule: tuple[TierInterval, ...] = Field(
         default=(
-            TierInterval(tier=Tier.FOUNDATION, interval_seconds=75),
-            TierInterval(tier=Tier.TRAFFIC, interval_seconds=360),
+            TierInterval(tier=Tier.FOUNDATION, interval_seconds=60),
+            TierInterval(tier=Tier.TRAFFIC, interval_seconds=480),
             TierInterval(tier=Tier.DEPTH, interval_seconds=900),
             TierInterval(tier=Tier.ENVIRONMENT, interval_seconds=3600),
         ),
