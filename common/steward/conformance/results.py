@@ -57,6 +57,7 @@ class AssertionResult(Part):
     expected: str
     observed: str
     ok: bool
+    doubt: str = Field(default="", description="Why it says nothing against the mesh that this did not hold.")
 
 
 class Timing(Part):

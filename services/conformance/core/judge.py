@@ -80,6 +80,8 @@ def proven(proof: Proof, stage: Stage, evidence: Evidence) -> Judgement:
     message = f"{first.name}: expected {first.expected}, observed {first.observed}"
     if len(broken) > 1:
         message += f"; {len(broken) - 1} more do not hold"
+    if all(each.doubt for each in broken):
+        return Judgement(Verdict.INCONCLUSIVE, "Starved", _clipped(f"{first.doubt}; {message}"), assertions)
     return Judgement(Verdict.FAILED, "Disproven", _clipped(message), assertions)
 
 

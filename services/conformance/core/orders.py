@@ -166,6 +166,9 @@ class Reply(Part):
     message: str = ""
     first_byte_seconds: float | None = None
     seconds: float = 0
+    late_seconds: float = Field(
+        default=0, description="How long the agent was kept from its own work meanwhile: what `seconds` has too much."
+    )
     received_bytes: int = 0
     received_messages: int = 0
     digest_ok: bool | None = Field(default=None, description="Whether what came back equals what was sent.")

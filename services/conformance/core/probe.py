@@ -76,13 +76,14 @@ class Probe:
         return self.id.split(".", 1)[0]
 
 
-def check(name: str, *, expected: object, observed: object, ok: bool | None = None) -> AssertionResult:
+def check(name: str, *, expected: object, observed: object, ok: bool | None = None, doubt: str = "") -> AssertionResult:
     """One assertion; where `ok` is not given, expected and observed must be equal."""
     return AssertionResult(
         name=name,
         expected=_written(expected),
         observed=_written(observed),
         ok=(expected == observed) if ok is None else ok,
+        doubt=doubt,
     )
 
 

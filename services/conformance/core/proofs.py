@@ -270,20 +270,29 @@ def within(name: str, effect: Effect, bound: timedelta) -> AssertionResult:
 def took(name: str, replies: Collection[Reply], shortest: timedelta, longest: timedelta) -> AssertionResult:
     """Every call took a time between these."""
     low, high = shortest.total_seconds(), longest.total_seconds()
-    return _spent(name, [reply.seconds for reply in replies], low, high)
+    return _spent(name, [(reply.seconds, reply.late_seconds) for reply in replies], low, high)
 
 
 def first_byte_took(name: str, replies: Collection[Reply], shortest: timedelta, longest: timedelta) -> AssertionResult:
     """The first byte of every answer came after a time between these. Whoever got none took for ever."""
     low, high = shortest.total_seconds(), longest.total_seconds()
-    spent = [float("inf") if reply.first_byte_seconds is None else reply.first_byte_seconds for reply in replies]
+    spent = [
+        (float("inf") if reply.first_byte_seconds is None else reply.first_byte_seconds, reply.late_seconds)
+        for reply in replies
+    ]
     return _spent(name, spent, low, high)
 
 
-def _spent(name: str, spent: list[float], low: float, high: float) -> AssertionResult:
+def _spent(name: str, timed: Collection[tuple[float, float]], low: float, high: float) -> AssertionResult:
+    """Of seconds, and how many of them the agent itself was late."""
+    spent = [seconds for seconds, _ in timed]
     observed = f"{min(spent):.2f} s to {max(spent):.2f} s" if spent else "no reply at all"
-    ok = bool(spent) and all(low <= each <= high for each in spent)
-    return check(name, expected=f"{low:g} s to {high:g} s", observed=observed, ok=ok)
+    wrong = [(seconds, late) for seconds, late in timed if not low <= seconds <= high]
+    doubt = ""
+    if wrong and all(low <= seconds and seconds - late <= high for seconds, late in wrong):
+        doubt = f"the client's own process was kept waiting for up to {max(late for _, late in wrong):.2f} s meanwhile"
+    ok = bool(spent) and not wrong
+    return check(name, expected=f"{low:g} s to {high:g} s", observed=observed, ok=ok, doubt=doubt)
 
 
 def bytes_equal(name: str, replies: Collection[Reply]) -> AssertionResult:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
 from services.conformance.core.orders import Call, Reply, Trouble
+from services.conformance.exerciser.calling.pulse import Pulse
 from services.conformance.exerciser.calling.sight import Caller
 from steward.clock import Clock, within
 
@@ -48,9 +49,10 @@ class Round:
         numbers = iter(range(self._call.times))
         begun = self._clock.monotonic()
         try:
-            async with within(self._clock, deadline - self._clock.now()), asyncio.TaskGroup() as working:
-                for caller in callers:
-                    working.create_task(self._work(caller, numbers, begun))
+            with Pulse() as pulse:
+                async with within(self._clock, deadline - self._clock.now()), asyncio.TaskGroup() as working:
+                    for caller in callers:
+                        working.create_task(self._work(caller, numbers, begun, pulse))
         except TimeoutError:
             late = Reply(at=self._clock.now(), trouble=Trouble.TIMED_OUT, message=_TOO_LATE)
             return tuple(reply or late for reply in self._replies)
@@ -58,12 +60,14 @@ class Round:
             await asyncio.gather(*(caller.close() for caller in dict.fromkeys(callers)))
         return tuple(reply for reply in self._replies if reply is not None)
 
-    async def _work(self, caller: Caller, numbers: Iterator[int], begun: float) -> None:
+    async def _work(self, caller: Caller, numbers: Iterator[int], begun: float, pulse: Pulse) -> None:
         for number in numbers:
             await self._wait_for(number, begun)
             if self._ended.is_set():
                 return
-            self._replies[number] = await caller.call()
+            missed = pulse.missed
+            reply = await caller.call()
+            self._replies[number] = reply.model_copy(update={"late_seconds": pulse.missed - missed})
 
     async def _wait_for(self, number: int, begun: float) -> None:
         rate = self._call.per_second

@@ -1,0 +1,35 @@
+"""A client without processor time measures itself: what comes late by no more than that says nothing of the mesh."""
+
+from services.conformance.core.judge import proven
+from services.conformance.core.probes import timeouts
+from steward.conformance.results import Verdict
+from tests.services.conformance.core.probes.test_timeouts import FAMILY
+from tests.services.conformance.core.seen import STAGE, answer, calls, evidence, refusal
+
+_PROBE = next(probe for probe in timeouts.PROBES if probe.id == "timeout.request")
+_HEALTHY = FAMILY.healthy[_PROBE.id]
+_SAID = "request timeout"
+
+
+def _late(seconds: float, of_it_our_own: float) -> str:
+    slow = calls(refusal(504, _SAID, seconds=seconds, late_seconds=of_it_our_own), times=5)
+    judged = proven(_PROBE.proof, STAGE, evidence(_HEALTHY, slow=slow))
+    return f"{judged.verdict} {judged.reason}"
+
+
+def test_an_answer_that_is_late_while_its_client_was_kept_waiting_tells_nothing() -> None:
+    assert _late(2.5, of_it_our_own=2.0) == f"{Verdict.INCONCLUSIVE} Starved"
+
+
+def test_an_answer_that_is_later_than_that_is_late() -> None:
+    assert _late(2.5, of_it_our_own=0.5) == f"{Verdict.FAILED} Disproven"
+
+
+def test_an_answer_that_is_too_early_is_excused_by_nothing() -> None:
+    assert _late(0.05, of_it_our_own=2.0) == f"{Verdict.FAILED} Disproven"
+
+
+def test_what_else_is_wrong_stays_wrong_however_busy_the_client_was() -> None:
+    slow = calls(answer(seconds=2.5, late_seconds=2.0), times=5)
+    judged = proven(_PROBE.proof, STAGE, evidence(_HEALTHY, slow=slow))
+    assert judged.verdict is Verdict.FAILED
