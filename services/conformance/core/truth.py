@@ -19,6 +19,7 @@ from services.conformance.core.proofs import (
     good,
     made_by,
     maker,
+    tally,
     within,
 )
 from services.conformance.core.stage import Stage
@@ -30,6 +31,8 @@ from steward.jsonvalue import JsonObject, rows, table, text
 Objects = Callable[[Stage], tuple[JsonObject, ...]]
 BEFORE, AFTER, APPLIED, FORCE = "page-before", "page-after", "applied", "in-force"
 GRPC_DENIED, GRPC_UNKNOWN = 7, 5
+NOBODY_AUTHORIZED = "AUTHORIZATION_NOT_TOLD"
+"""The code of a cause that is no cause where a probe takes the authorization away itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +110,7 @@ class Table:
     def causes(self, server: str, port: int) -> tuple[Cause, ...]:
         """What breaks policies, before what breaks everything."""
         told = (_not_told(server, port), _nobody_told(server, port)) if self._opens else (_not_told(server, port),)
-        return (*told, self._open(server), self._refused(server), *COMMON)
+        return (*told, self._open(server), self._refused(server), self._otherwise(server), *COMMON)
 
     @property
     def _opens(self) -> bool:
@@ -134,6 +137,22 @@ class Table:
             command=f"linkerd diagnostics policy -n <namespace> pod/<pod of {server}> <port>",
         )
 
+    def _otherwise(self, server: str) -> Cause:
+        def seen(_stage: Stage, evidence: Evidence) -> str | None:
+            odd = [said for line in self.lines if line.name in evidence and (said := _odd(line, evidence))]
+            return "; ".join(odd) or None
+
+        return Cause(
+            code="REFUSED_OTHERWISE",
+            rung=Rung.PROXY,
+            seen=cautious(seen),
+            message="The proxy of the server refuses whom it should, and tells it in other words than it should.",
+            expected="403 or 404 for HTTP, the status PermissionDenied or NotFound for gRPC",
+            disproof="The same call by hand is refused with the status that is expected.",
+            remedy="Clients that act by the status misread it: compare the versions of the proxies of both sides.",
+            command=f"linkerd diagnostics proxy-metrics -n <namespace> po/<pod of {server}> | grep authz_deny",
+        )
+
     def _open(self, server: str) -> Cause:
         def seen(_stage: Stage, evidence: Evidence) -> str | None:
             through = [
@@ -153,6 +172,14 @@ class Table:
             remedy="Restart the server's pods; until then treat what stands behind them as open.",
             command=f"linkerd diagnostics policy -n <namespace> pod/<pod of {server}> <port>",
         )
+
+
+def _odd(line: Line, evidence: Evidence) -> str:
+    """How a line was refused that should have been, where that is not how the policy refuses."""
+    answers = [reply for reply in evidence.replies(line.name) if reply.trouble is None]
+    if line.allowed or not line.refused or not answers or any(good(each) or fits(line, each) for each in answers):
+        return ""
+    return f"{line.name}: {tally(answers)} in place of {_wanted(line)}"
 
 
 def _is_refusal(reply: Reply) -> bool:
@@ -183,7 +210,7 @@ def _nobody_told(server: str, port: int) -> Cause:
         return f"Server {server} is told without any authorization"
 
     return Cause(
-        code="AUTHORIZATION_NOT_TOLD",
+        code=NOBODY_AUTHORIZED,
         rung=Rung.CONTROL_PLANE,
         seen=cautious(seen),
         message="The policy controller does not tell the proxy whom its policies let through.",

@@ -15,7 +15,7 @@ from services.conformance.core.proofs import between, counter_grew, series
 from services.conformance.core.stage import PORTS, Need, Port, Stage
 from services.conformance.core.steps import Applied, Asked, Pages, Ready, Released, Removed, Step, Until, Wait
 from services.conformance.core.targets import CLIENT, OTHER, UNMESHED, at_service
-from services.conformance.core.truth import AFTER, GRPC_DENIED, GRPC_UNKNOWN, Line, Table, fits
+from services.conformance.core.truth import AFTER, GRPC_DENIED, GRPC_UNKNOWN, NOBODY_AUTHORIZED, Line, Table, fits
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject
@@ -221,7 +221,12 @@ PROBES: tuple[Probe, ...] = (
         claim="A connection that is open when its authorization goes is ended.",
         steps=_revoked_steps,
         proof=_revoked,
-        causes=(REVOKED_KEPT, *_RAW_TABLE.causes(_REVOKED, PORTS[Port.OPAQUE])),
+        # That nobody is authorized any more is what the probe itself brought about.
+        causes=tuple(
+            each
+            for each in (REVOKED_KEPT, *_RAW_TABLE.causes(_REVOKED, PORTS[Port.OPAQUE]))
+            if each.code != NOBODY_AUTHORIZED
+        ),
         diagnosis=Scene(service=_REVOKED, server=_REVOKED, port=Port.OPAQUE).steps,
         tier=Tier.DEPTH,
         alone=False,

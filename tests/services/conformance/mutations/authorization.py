@@ -36,7 +36,7 @@ MUTATIONS = (
         for mode, name in _OPEN_DEFAULTS.items()
     ),
     Mutation("authz.grpc-route", proxy.ROUTE_AUTHORIZATION_IGNORED, _OPEN, Rung.PROXY),
-    Mutation("authz.grpc-route", proxy.GRPC_REFUSED_AS_HTTP, "DATAPATH", Rung.TRAFFIC),
+    Mutation("authz.grpc-route", proxy.GRPC_REFUSED_AS_HTTP, "REFUSED_OTHERWISE", Rung.PROXY),
     Mutation("authz.tcp", proxy.TCP_DENIAL_IGNORED, _OPEN, Rung.PROXY),
     Mutation("authz.tcp.revoked", proxy.REVOKED_KEPT, "REVOKED_KEPT", Rung.PROXY),
     Mutation("authz.server", proxy.AUTHORIZATION_DENIES_ALL, scope=Scope(pod="sp"), control=True),
