@@ -83,7 +83,7 @@ class ByteWay:
         return max(fitting, key=lambda route: len(max(route.hosts, key=len, default="")), default=None)
 
     def _picked(self, route: Route) -> Backend:
-        if self._context.broken(broken.EGRESS_DENIED) and self._target.current.parent.kind != "Service":
+        if self._context.broken(broken.EGRESS_DENIED) and self._target.current.parent.kind == "EgressNetwork":
             raise OwnError(FORBIDDEN, "traffic not allowed")
         backends = tuple(backend for rule in route.rules for backend in rule.backends)
         picked = self._target.shares.pick(backends, lambda backend: backend.weight)

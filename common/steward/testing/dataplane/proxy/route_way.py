@@ -222,7 +222,7 @@ class RouteWay:
     def _picked(self, rule: Rule) -> Backend:
         target = self._target.current
         backends = rule.backends or ((target.default,) if target.default is not None else ())
-        if self._context.broken(broken.EGRESS_DENIED) and target.parent.kind != "Service":
+        if self._context.broken(broken.EGRESS_DENIED) and target.parent.kind == "EgressNetwork":
             raise OwnError(FORBIDDEN, "traffic not allowed")
         even = self._context.broken(broken.WEIGHTS_EVEN)
         if self._context.broken(broken.FIRST_BACKEND_ONLY):
