@@ -11,5 +11,4 @@ MUTATIONS = (
     Mutation("route.invalid-backend", proxy.MISSING_BACKEND_HANGS, "DATAPATH", Rung.TRAFFIC),
     Mutation("route.producer-consumer", told.CONSUMER_ROUTES_FOR_ALL, "FOREIGN_ROUTE", Rung.CONTROL_PLANE),
     Mutation("route.grpc", told.ROUTES_IGNORED, "PROXY_STALE", Rung.PROXY),
-    Mutation("route.grpc", proxy.ROUTES_STALE, "PROXY_STALE", Rung.PROXY),
 )
