@@ -7,7 +7,7 @@ from tests.services.conformance.mutations.mutation import Mutation
 
 MUTATIONS = (
     Mutation("route.path", proxy.PATH_IGNORED, "DATAPATH", Rung.TRAFFIC),
-    Mutation("route.path", proxy.ROUTES_NOT_FOUND, "DATAPATH", Rung.TRAFFIC),
+    Mutation("route.path", proxy.ROUTES_NOT_FOUND, "PROXY_STALE", Rung.PROXY),
     Mutation("route.path", told.ROUTES_IGNORED, "PROXY_STALE", Rung.PROXY),
     Mutation("route.method", proxy.METHOD_IGNORED, "DATAPATH", Rung.TRAFFIC),
     Mutation("route.header", proxy.HEADER_MATCHES_IGNORED, "DATAPATH", Rung.TRAFFIC),

@@ -32,6 +32,11 @@ from steward.testing.dataplane.proxy.time_limits import TimeLimits
 _DEFAULT = Meta("", "default", "http")
 
 
+def _asked_for(route: Route) -> bool:
+    """Whether an object asks for it; pods and Services without any have a default one."""
+    return route.meta.kind != _DEFAULT.kind
+
+
 @dataclass(frozen=True, slots=True)
 class _Tried:
     response: Response
@@ -92,7 +97,7 @@ class RouteWay:
         found = rule_for(routes, request, self._blind)
         if found is None and self._context.broken(broken.NO_ROUTE_IGNORED):
             found = rule_for(_plain(target), request, self._blind)
-        if found is None or self._context.broken(broken.ROUTES_NOT_FOUND):
+        if found is None or (_asked_for(found[0]) and self._context.broken(broken.ROUTES_NOT_FOUND)):
             raise OwnError(NO_ROUTE, "no route")
         return (*found, grpc)
 
