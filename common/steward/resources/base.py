@@ -75,6 +75,7 @@ class Resource(Model):
     kind_name: ClassVar[str]
     plural: ClassVar[str]
     short_names: ClassVar[tuple[str, ...]]
+    namespaced: ClassVar[bool] = False
     description: ClassVar[str]
     columns: ClassVar[tuple["Column", ...]]
 
