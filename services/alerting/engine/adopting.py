@@ -43,6 +43,10 @@ class Adopting:
         self._in_force = adopted.contents
         return Outcome(adopted.contents, adopted.refused, broken, shown)
 
+    async def good(self) -> Contents:
+        """What is known to be good."""
+        return self._in_force if self._in_force is not None else await self._carrier.good()
+
     async def _tried(self, good: Contents, wanted: Contents) -> tuple[Adopted, int]:
         steps = adoption(good, wanted)
         verdict: Verdict = None
