@@ -3,9 +3,9 @@
 from collections.abc import Callable
 
 from services.alerting.core.adoption import Contents, Verdict
-from services.alerting.edges.alertmanager import Alertmanager
 from services.alerting.edges.folder import Folder
-from services.alerting.edges.json_api import Refused
+from steward.monitoring.alertmanager import Alertmanager
+from steward.monitoring.json_api import Refused
 
 CONFIGURATION = "alertmanager.yml"
 SUFFIX = ".json"

@@ -2,8 +2,8 @@
 
 from services.alerting.core.adoption import Contents, Verdict
 from services.alerting.edges.folder import Folder
-from services.alerting.edges.json_api import Refused
-from services.alerting.edges.prometheus import Prometheus
+from steward.monitoring.json_api import Refused
+from steward.monitoring.prometheus import Prometheus
 
 SUFFIX = ".yaml"
 

@@ -7,13 +7,13 @@ from datetime import timedelta
 from structlog.typing import FilteringBoundLogger
 
 from services.alerting.core.scrape_detection import detected
-from services.alerting.edges.alertmanager import Alertmanager
-from services.alerting.edges.json_api import MonitoringError
-from services.alerting.edges.prometheus import Prometheus
 from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
 from steward.clock import Clock
 from steward.jsonvalue import Json, JsonObject, rows, text
 from steward.linkerd.version import Version
+from steward.monitoring.alertmanager import Alertmanager
+from steward.monitoring.json_api import MonitoringError
+from steward.monitoring.prometheus import Prometheus
 
 
 @dataclass(frozen=True, slots=True)

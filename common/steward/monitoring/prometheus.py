@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
-from services.alerting.edges.json_api import JsonApi, Refused
 from steward.alerting.monitoring import NUMBER
 from steward.jsonvalue import Json, JsonObject, dig, rows, strings, table, text
+from steward.monitoring.json_api import JsonApi, Refused
 
 _RELOAD = timedelta(seconds=30)
 _NUMBERS = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")

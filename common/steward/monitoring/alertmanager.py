@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from datetime import timedelta
 
-from services.alerting.edges.json_api import JsonApi
-from services.alerting.edges.prometheus import numbers
 from steward.alerting.monitoring import NUMBER
 from steward.jsonvalue import Json, JsonObject, text
+from steward.monitoring.json_api import JsonApi
+from steward.monitoring.prometheus import numbers
 
 _RELOAD = timedelta(seconds=30)
 
