@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from steward.bus.streams import Start
     from steward.errors import Reject, Retry, StewardError
     from steward.events import (
+        AlertFiring,
+        AlertPolicyApplied,
+        AlertResolved,
         ConformanceFailed,
         ConformanceRecovered,
         ConformanceRunFinished,
@@ -36,6 +39,9 @@ if TYPE_CHECKING:
     from steward.subscriber import EventContext, Subscriber
 
 __all__ = [
+    "AlertFiring",
+    "AlertPolicyApplied",
+    "AlertResolved",
     "BusSettings",
     "ConformanceFailed",
     "ConformanceRecovered",

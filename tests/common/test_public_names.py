@@ -10,6 +10,9 @@ import steward
 from steward.events.registry import EVENTS
 
 PROMISED = [
+    "AlertFiring",
+    "AlertPolicyApplied",
+    "AlertResolved",
     "BusSettings",
     "ConformanceFailed",
     "ConformanceRecovered",

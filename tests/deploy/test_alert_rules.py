@@ -10,7 +10,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from services.conformance.core.objectives import COVERED
 from services.conformance.core.schedule import STALE_AFTER
 from services.conformance.metrics import LOCK_HELD, METRICS, RUN_PHASE, STATUS
-from steward.conformance.alerts import AlertRule, Severity, alert_rules, security_features
+from steward.alerting.rules import Severity
+from steward.conformance.alerts import AlertRule, alert_rules, security_features
 from steward.conformance.catalogue import catalogue
 from steward.resources.conformance_run import RunPhase
 from steward.resources.conformance_suite import ConformanceSuiteSpec

@@ -1,13 +1,13 @@
 """Alert rules for conformance as data: what whoever writes rules for Prometheus takes from here."""
 
 from datetime import timedelta
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from steward.alerting.rules import Severity
 from steward.conformance.catalogue import catalogue
 from steward.durations import duration
 from steward.errors import ConfigurationError
@@ -18,17 +18,6 @@ from steward.yamlvalue import parse_yaml
 FILE = "alerts.yaml"
 _FORMAT = 1
 _SECURITY = "$security"
-
-
-class Severity(StrEnum):
-    """Whom an alert is for."""
-
-    CRITICAL = "critical"
-    """Somebody is woken."""
-    WARNING = "warning"
-    """Somebody looks at it on the same day."""
-    INFO = "info"
-    """It is good to know."""
 
 
 class AlertRule(Part):

@@ -1,5 +1,6 @@
 """The vocabulary: pure, without bus or clock. What happened, in the past tense, for anybody to react to."""
 
+from steward.events.alerts import AlertEvent, AlertFiring, AlertPolicyApplied, AlertResolved, Refusal
 from steward.events.base import Envelope, Event, Trail, enclose
 from steward.events.conformance import (
     ConformanceFailed,
@@ -36,6 +37,10 @@ from steward.events.upgrades import (
 from steward.events.versions import Drift, DriftKind, MeshDrifted, NewVersion, Recommendation, VersionWithdrawn
 
 __all__ = [
+    "AlertEvent",
+    "AlertFiring",
+    "AlertPolicyApplied",
+    "AlertResolved",
     "ApprovalScope",
     "ConformanceFailed",
     "ConformanceOutcome",
@@ -52,6 +57,7 @@ __all__ = [
     "MeshDrifted",
     "NewVersion",
     "Recommendation",
+    "Refusal",
     "RunOutcome",
     "Rung",
     "StepFailure",

@@ -1,5 +1,6 @@
 """Every event there is, by its type."""
 
+from steward.events.alerts import AlertFiring, AlertPolicyApplied, AlertResolved
 from steward.events.base import Event
 from steward.events.conformance import ConformanceFailed, ConformanceRecovered, ConformanceRunFinished
 from steward.events.upgrades import (
@@ -37,6 +38,9 @@ EVENTS: tuple[type[Event], ...] = (
     ConformanceRunFinished,
     ConformanceFailed,
     ConformanceRecovered,
+    AlertFiring,
+    AlertResolved,
+    AlertPolicyApplied,
 )
 
 BY_TYPE: dict[str, type[Event]] = {event.type(): event for event in EVENTS}

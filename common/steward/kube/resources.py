@@ -108,3 +108,5 @@ UPGRADE_POLICIES = Resource(STEWARD_GROUP, "v1alpha1", "upgradepolicies", "Upgra
 UPGRADE_RUNS = Resource(STEWARD_GROUP, "v1alpha1", "upgraderuns", "UpgradeRun", namespaced=False)
 CONFORMANCE_SUITES = Resource(STEWARD_GROUP, "v1alpha1", "conformancesuites", "ConformanceSuite", namespaced=False)
 CONFORMANCE_RUNS = Resource(STEWARD_GROUP, "v1alpha1", "conformanceruns", "ConformanceRun", namespaced=False)
+ALERT_POLICIES = Resource(STEWARD_GROUP, "v1alpha1", "alertpolicies", "AlertPolicy")
+ALERT_CHANNELS = Resource(STEWARD_GROUP, "v1alpha1", "alertchannels", "AlertChannel")

@@ -1,5 +1,7 @@
 """The custom resources as typed values, and the CustomResourceDefinitions generated from them. Pure, without I/O."""
 
+from steward.resources.alert_channel import AlertChannel
+from steward.resources.alert_policy import AlertPolicy
 from steward.resources.base import Condition, ConditionStatus, ObjectMeta, Resource
 from steward.resources.conformance_run import ConformanceRun
 from steward.resources.conformance_suite import ConformanceSuite
@@ -15,10 +17,14 @@ KINDS: tuple[type[Resource], ...] = (
     UpgradeRun,
     ConformanceSuite,
     ConformanceRun,
+    AlertPolicy,
+    AlertChannel,
 )
 
 __all__ = [
     "KINDS",
+    "AlertChannel",
+    "AlertPolicy",
     "Condition",
     "ConditionStatus",
     "ConformanceRun",

@@ -35,6 +35,7 @@ class ObjectMeta(Model):
     """The part of the metadata that Steward reads."""
 
     name: str = ""
+    namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0
@@ -75,6 +76,7 @@ class Resource(Model):
     kind_name: ClassVar[str]
     plural: ClassVar[str]
     short_names: ClassVar[tuple[str, ...]]
+    namespaced: ClassVar[bool] = False
     description: ClassVar[str]
     columns: ClassVar[tuple["Column", ...]]
 

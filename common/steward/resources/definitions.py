@@ -46,7 +46,7 @@ def definition(kind: type[Resource]) -> JsonObject:
         "metadata": {"name": f"{kind.plural}.{GROUP}", "labels": {"app.kubernetes.io/part-of": "linkerd-steward"}},
         "spec": {
             "group": GROUP,
-            "scope": "Cluster",
+            "scope": "Namespaced" if kind.namespaced else "Cluster",
             "names": {
                 "kind": kind.kind_name,
                 "listKind": f"{kind.kind_name}List",

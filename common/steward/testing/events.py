@@ -30,6 +30,7 @@ _WORDS: dict[str, str] = {
     "step": "control-plane",
     "step_type": "UpgradeControlPlane",
     "feature": "mtls.identity",
+    "fingerprint": "6f1c5e0d2b4f9a10",
     "claim": "A request between meshed pods carries the identity of its client.",
 }
 
@@ -58,6 +59,8 @@ def _value(name: str, annotation: Any) -> object:
         return _value(name, next(each for each in get_args(annotation) if each is not type(None)))
     if origin is tuple:
         return (_value(name, get_args(annotation)[0]),)
+    if origin is dict:
+        return {f"a-{name}": f"{name}-of-it"}
     if annotation in (datetime, AwareDatetime):
         return MOMENT
     if isinstance(annotation, type):

@@ -25,7 +25,7 @@ HANDSHAKES_FAIL = Fault("handshakes-fail", "no connection to a meshed pod comes 
 # Where a request goes
 ROUTES_STALE = Fault("routes-stale", "changes of routes are not taken over")
 NO_ROUTE_IGNORED = Fault("no-route-ignored", "requests that no rule matches go to the Service itself")
-ROUTES_NOT_FOUND = Fault("routes-not-found", "requests are answered 404 although a rule of an HTTPRoute or GRPCRoute matches")
+ROUTES_NOT_FOUND = Fault("routes-not-found", "requests are answered 404 although a rule of a route matches")
 PATH_IGNORED = Fault("path-ignored", "path matches of routes are not looked at")
 METHOD_IGNORED = Fault("method-ignored", "method matches of routes are not looked at")
 HEADER_MATCHES_IGNORED = Fault("header-matches-ignored", "header matches of routes are not looked at")

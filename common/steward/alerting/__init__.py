@@ -1,0 +1,8 @@
+"""What alerting is about, for everybody who writes, renders or reads alerts: pure, without clock, loop or I/O.
+
+promql      texts that go into a query, and cannot change it
+rules       recording and alerting rules, whatever the form in which they are installed
+monitoring  what was detected of the Prometheus and Alertmanager that carry them
+families    which metrics each version of Linkerd exposes
+pack        the policy for the control plane, as data
+"""
