@@ -12,6 +12,7 @@ from steward.jsonvalue import Json
 
 DEEPEST = 64
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 class MalformedYaml(ValueError):
@@ -36,3 +37,9 @@ def _refuse_depth(document: str | bytes, deepest: int) -> None:
                 raise MalformedYaml(f"nested more than {deepest} levels deep")
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
+
+
+def render_yaml(value: Json) -> str:
+    """`value` in the one form that it has here: members in order, nothing folded. What is equal is equal text."""
+    rendered = yaml.dump(value, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=1_000_000)
+    return cast("str", rendered)

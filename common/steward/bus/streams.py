@@ -122,6 +122,8 @@ class Start(StrEnum):
 
     NEW = "new"
     ALL = "all"
+    LATEST = "last_per_subject"
+    """The last of each subject, then what comes: how things stand, rather than how they came to."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,7 @@ class ObjectMeta(Model):
     """The part of the metadata that Steward reads."""
 
     name: str = ""
+    namespace: str = ""
     uid: str = ""
     resource_version: str = ""
     generation: int = 0

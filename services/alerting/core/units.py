@@ -1,0 +1,76 @@
+"""What is carried as one piece: the rules of one policy, or the route of one channel."""
+
+from dataclasses import dataclass, field
+
+from steward.resources.alert_channel import AlertChannel
+from steward.resources.alert_policy import AlertPolicy, TargetStatus
+
+ANNOTATED = "_annotated"
+"""In place of a policy's name: what annotations on services and routes ask for. No object can have this name."""
+_SUFFIX = ".yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why something is not in force."""
+
+    reason: str
+    """CamelCase, stable."""
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedAlert:
+    """An alert and the metrics that it needs, each by itself, in order to see anything."""
+
+    name: str
+    metrics: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleUnit:
+    """The rules of one policy. Without `content` nothing of it can be carried, and what was good stays."""
+
+    namespace: str
+    name: str
+    content: str | None
+    rules: int = 0
+    targets: tuple[TargetStatus, ...] = ()
+    alerts: tuple[WatchedAlert, ...] = ()
+    refusal: Refusal | None = None
+    policy: AlertPolicy | None = None
+    """None for what annotations ask for."""
+
+    @property
+    def file(self) -> str:
+        """Its name as a file; a namespace has no dots, so it is the only one of that name."""
+        return f"{self.namespace}.{self.name}{_SUFFIX}"
+
+    @property
+    def object(self) -> str:
+        """As events and metrics name it."""
+        if self.policy is None:
+            return f"Namespace/{self.namespace}"
+        return f"AlertPolicy/{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelUnit:
+    """One channel, as it is kept: everything that its route and receiver are rendered from, but no secret."""
+
+    channel: AlertChannel
+    content: str | None
+    kind: str = ""
+    refusal: Refusal | None = None
+    secrets: tuple[tuple[str, str], ...] = field(default=())
+    """Secret and key of what it needs, in its own namespace."""
+
+    @property
+    def name(self) -> str:
+        """Told apart from all others."""
+        return f"{self.channel.metadata.namespace}.{self.channel.metadata.name}"
+
+    @property
+    def object(self) -> str:
+        """As events and metrics name it."""
+        return f"AlertChannel/{self.channel.metadata.namespace}/{self.channel.metadata.name}"

@@ -1,0 +1,34 @@
+"""Rules as files of a folder that Prometheus loads."""
+
+from services.alerting.core.adoption import Contents, Verdict
+from services.alerting.edges.folder import Folder
+from steward.monitoring.json_api import Refused
+from steward.monitoring.prometheus import Prometheus
+
+SUFFIX = ".yaml"
+
+
+class FileRules:
+    """A carrier; the name of each content is the name of a file."""
+
+    def __init__(self, live: Folder, kept: Folder, prometheus: Prometheus) -> None:
+        self._live = live
+        self._kept = kept
+        self._prometheus = prometheus
+
+    async def good(self) -> Contents:
+        return self._kept.read()
+
+    async def show(self, contents: Contents) -> Verdict:
+        self._live.write(contents)
+        try:
+            await self._prometheus.reload()
+        except Refused as refused:
+            return refused.said
+        return None
+
+    async def put_back(self, contents: Contents) -> None:
+        self._live.write(contents)
+
+    async def keep(self, contents: Contents) -> None:
+        self._kept.write(contents)

@@ -1,0 +1,1 @@
+"""The loops: look at the monitoring, apply what is wanted, hear events and webhooks, say what became of it all."""
