@@ -5,6 +5,7 @@ rules       recording and alerting rules, whatever the form in which they are in
 monitoring  what was detected of the Prometheus and Alertmanager that carry them
 families    which metrics each version of Linkerd exposes
 pack        the policy for the control plane, as data
+objectives  of services and routes: their rules, from an AlertPolicy or from annotations
 channels    AlertChannels as Alertmanager's configuration
 inhibition  which alerts keep others quiet
 matching    whether an alert fits matchers
