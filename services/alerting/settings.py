@@ -3,12 +3,12 @@
 import os
 import socket
 from datetime import timedelta
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
+from services.alerting.core.delivery import Delivery
 from steward.alerting.monitoring import ScrapeKind
 from steward.service.settings import Group, Port, ServiceSettings
 
@@ -24,17 +24,6 @@ def _pairs(value: object) -> object:
     if broken is not None:
         raise ValueError(f"{broken!r} is no label: write name=value, separated by commas")
     return dict(each.split("=", 1) for each in parts)
-
-
-class Delivery(StrEnum):
-    """How rules and routes reach Prometheus and Alertmanager."""
-
-    AUTO = "Auto"
-    """Files where folders are named, else the prometheus-operator where its kinds are installed."""
-    FILES = "Files"
-    """Files in folders that both read, and a reload."""
-    OPERATOR = "Operator"
-    """PrometheusRules and AlertmanagerConfigs."""
 
 
 class PrometheusSettings(Group):

@@ -22,6 +22,7 @@ from steward.bus.reconcile import Verdict
 from steward.bus.streams import STORES, ConsumerSpec, Start, filters_for
 from steward.clock import SystemClock
 from steward.errors import Reject
+from steward.events.alerts import AlertFiring, AlertPolicyApplied, AlertResolved
 from steward.events.base import Event
 from steward.events.conformance import ConformanceFailed, ConformanceRecovered, ConformanceRunFinished
 from steward.events.registry import EVENTS
@@ -33,9 +34,11 @@ from steward.testing.events import build, enveloped
 from tests.deploy.deployed_nats import ALONE, CLUSTER, DeployedNats, deployed_cluster, deployed_nats
 
 PATIENCE = 20.0
+ALERTING = "alerting"
 VERSIONS: tuple[type[Event], ...] = (NewVersion, VersionWithdrawn, MeshDrifted)
 UPGRADES: tuple[type[Event], ...] = tuple(event for event in EVENTS if issubclass(event, UpgradeEvent))
 CONFORMANCES: tuple[type[Event], ...] = (ConformanceRunFinished, ConformanceFailed, ConformanceRecovered)
+ALERTS: tuple[type[Event], ...] = (AlertFiring, AlertResolved, AlertPolicyApplied)
 SPEC = ConsumerSpec(CONSUMER, filters_for((NewVersion, VersionWithdrawn), cluster=CLUSTER))
 
 
@@ -97,6 +100,33 @@ async def test_upgrader_hears_releases_tells_its_story_and_buries_what_it_cannot
     assert await said(nats) == [NewVersion.name, *(event.name for event in UPGRADES)]
 
 
+async def test_alerting_hears_every_event_says_its_own_and_buries_what_it_cannot_read(nats: DeployedNats) -> None:
+    spec = ConsumerSpec(ALERTING, (subject_filter(cluster=CLUSTER),))
+    async with bus_of(nats, "upgrader") as upgrader, bus_of(nats, "alerting") as alerting:
+        await alerting.reconcile(STORES, (spec,))
+        assert {each.verdict for each in await alerting.reconcile(STORES, (spec,))} == {Verdict.UNCHANGED}
+        heard: asyncio.Queue[str] = asyncio.Queue()
+
+        async def handle(delivery: Delivery) -> None:
+            heard.put_nowait(delivery.envelope.data.name)
+            raise Reject("the test has no use for it")
+
+        consuming = asyncio.create_task(alerting.consume(spec, handle))
+        await upgrader.publish(enveloped(build(UpgradeFinished), id="finished", cluster=CLUSTER))
+        async with asyncio.timeout(PATIENCE):
+            assert await heard.get() == UpgradeFinished.name
+            for event in ALERTS:
+                await alerting.publish(enveloped(build(event), id=event.name, cluster=CLUSTER))
+            assert [await heard.get() for _ in ALERTS] == [event.name for event in ALERTS]
+        ids = await alerting.event_ids(subject_filter(cluster=CLUSTER))
+        assert ids == {"finished", *(each.name for each in ALERTS)}
+        consuming.cancel()
+        await asyncio.wait([consuming])
+    async with bus_of(nats, "cli") as people:
+        letters = [letter async for letter in people.dead_letters.list()]
+    assert {letter.consumer for letter in letters} == {ALERTING}
+
+
 async def test_people_see_dead_letters_and_have_them_delivered_again(nats: DeployedNats) -> None:
     heard: asyncio.Queue[int] = asyncio.Queue()
     subscriber = Subscriber("acme-tickets", start=Start.ALL)
@@ -129,6 +159,7 @@ _OF_NOBODY = (
     "$JS.API.STREAM.SNAPSHOT.STEWARD_EVENTS",
     "$JS.API.STREAM.CREATE.SOMETHING_ELSE",
     "$JS.API.CONSUMER.DELETE.STEWARD_EVENTS.upgrader",
+    "$JS.API.CONSUMER.DELETE.STEWARD_EVENTS.alerting",
     "$KV.steward-locks.upgrader",
     "$SYS.REQ.SERVER.PING",
     "steward.results.testing.anything",
@@ -152,28 +183,45 @@ _OF_CONFORMANCE = (
     "$JS.ACK.STEWARD_EVENTS.conformance.1.1.1.1.0",
     "steward.dead-letters.testing.conformance.1.STEWARD_EVENTS",
 )
+_OF_ALERTING = (
+    "steward.v1.testing.alert-firing.LinkerdInjectorSlow.0123456789abcdef",
+    "$JS.API.CONSUMER.CREATE.STEWARD_EVENTS.alerting",
+    "$JS.API.CONSUMER.MSG.NEXT.STEWARD_EVENTS.alerting",
+    "$JS.ACK.STEWARD_EVENTS.alerting.1.1.1.1.0",
+    "steward.dead-letters.testing.alerting.1.STEWARD_EVENTS",
+)
 _OF_EXERCISER = ("steward.results.v1.testing.agents.run.order", "steward.agents.v1.testing.run.pod")
 _OF_PEOPLE = ("$JS.API.STREAM.MSG.DELETE.STEWARD_DEAD_LETTERS", "$JS.API.CONSUMER.CREATE.STEWARD_DEAD_LETTERS.reader")
 _NOT_FOR = {
-    "version-watcher": (*_OF_NOBODY, *_OF_UPGRADER, *_OF_CONFORMANCE, *_OF_EXERCISER, *_OF_PEOPLE),
-    "upgrader": (*_OF_NOBODY, *_OF_VERSION_WATCHER, *_OF_CONFORMANCE, *_OF_EXERCISER, *_OF_PEOPLE),
-    "conformance": (*_OF_NOBODY, *_OF_UPGRADER, *_OF_VERSION_WATCHER, *_OF_EXERCISER, *_OF_PEOPLE),
+    "version-watcher": (*_OF_NOBODY, *_OF_UPGRADER, *_OF_CONFORMANCE, *_OF_ALERTING, *_OF_EXERCISER, *_OF_PEOPLE),
+    "upgrader": (*_OF_NOBODY, *_OF_VERSION_WATCHER, *_OF_CONFORMANCE, *_OF_ALERTING, *_OF_EXERCISER, *_OF_PEOPLE),
+    "conformance": (*_OF_NOBODY, *_OF_UPGRADER, *_OF_VERSION_WATCHER, *_OF_ALERTING, *_OF_EXERCISER, *_OF_PEOPLE),
+    "alerting": (*_OF_NOBODY, *_OF_UPGRADER, *_OF_VERSION_WATCHER, *_OF_CONFORMANCE, *_OF_EXERCISER, *_OF_PEOPLE),
     "exerciser": (
         *_OF_NOBODY,
         *_OF_THE_SERVICES,
         *_OF_UPGRADER,
         *_OF_VERSION_WATCHER,
         *_OF_CONFORMANCE,
+        *_OF_ALERTING,
         *_OF_PEOPLE,
     ),
-    # Its replays go out on any event's own subject, so that one thing of upgrader's it may.
-    "cli": (*_OF_NOBODY, *_OF_THE_SERVICES, *_OF_UPGRADER[1:], *_OF_CONFORMANCE[1:], *_OF_EXERCISER),
+    # Its replays go out on any event's own subject, so that one thing of each service's it may.
+    "cli": (
+        *_OF_NOBODY,
+        *_OF_THE_SERVICES,
+        *_OF_UPGRADER[1:],
+        *_OF_CONFORMANCE[1:],
+        *_OF_ALERTING[1:],
+        *_OF_EXERCISER,
+    ),
     "subscriber": (
         *_OF_NOBODY,
         *_OF_THE_SERVICES,
         *_OF_UPGRADER,
         *_OF_VERSION_WATCHER,
         *_OF_CONFORMANCE,
+        *_OF_ALERTING,
         *_OF_EXERCISER,
         *_OF_PEOPLE,
     ),
@@ -252,5 +300,6 @@ def test_every_event_may_be_said_by_exactly_one_service() -> None:
     assert allowed["version-watcher"] == {subject_filter(event.name) for event in VERSIONS}
     assert allowed["upgrader"] == {subject_filter(event.name) for event in UPGRADES}
     assert allowed["conformance"] == {subject_filter(event.name) for event in CONFORMANCES}
+    assert allowed["alerting"] == {subject_filter(event.name) for event in ALERTS}
     assert allowed["subscriber"] == allowed["exerciser"] == set()
-    assert {*VERSIONS, *UPGRADES, *CONFORMANCES} == set(EVENTS)
+    assert {*VERSIONS, *UPGRADES, *CONFORMANCES, *ALERTS} == set(EVENTS)

@@ -1,16 +1,16 @@
 """`install` and `uninstall`: YAML for `kubectl`, as every Linkerd extension prints it. Nothing is applied from here."""
 
-import secrets
 from typing import Annotated
 
 import typer
 
-from steward.cli.connection import NATS_ROUTES, NATS_SECRET, NATS_USERS, cluster, steward_namespace
+from steward.cli.connection import cluster, steward_namespace
 from steward.cli.exit_codes import ExitCode
 from steward.cli.explain import Refusal
 from steward.cli.manifests import Overlay, is_custom, is_definition, objects, read, service_image, with_image, written
 from steward.cli.options import Session, leaf
 from steward.cli.output import note, write
+from steward.cli.shared_secrets import SHARED
 from steward.errors import ConfigurationError
 from steward.jsonvalue import JsonObject, text
 from steward.kube.client import Kube
@@ -18,6 +18,8 @@ from steward.kube.errors import KubeError, NotFound
 from steward.kube.resources import (
     ADMISSION_POLICIES,
     ADMISSION_POLICY_BINDINGS,
+    ALERT_CHANNELS,
+    ALERT_POLICIES,
     CLUSTER_ROLE_BINDINGS,
     CLUSTER_ROLES,
     CONFORMANCE_RUNS,
@@ -46,8 +48,16 @@ _OUTSIDE = (
     ROLES,
     ROLE_BINDINGS,
 )
-_DATA = (RELEASE_CATALOGS, UPGRADE_PLANS, UPGRADE_POLICIES, UPGRADE_RUNS, CONFORMANCE_SUITES, CONFORMANCE_RUNS)
-_PASSWORD_BYTES = 32
+_DATA = (
+    RELEASE_CATALOGS,
+    UPGRADE_PLANS,
+    UPGRADE_POLICIES,
+    UPGRADE_RUNS,
+    CONFORMANCE_SUITES,
+    CONFORMANCE_RUNS,
+    ALERT_POLICIES,
+    ALERT_CHANNELS,
+)
 
 
 @leaf
@@ -62,15 +72,15 @@ async def install(
     *,
     crds: Annotated[bool, typer.Option("--crds", help="Print the custom resource definitions only.")] = False,
     passwords: Annotated[
-        bool, typer.Option("--passwords", help="Print only the Secret with NATS passwords, for kubectl apply -k.")
+        bool, typer.Option("--passwords", help="Print only the Secrets with passwords, for kubectl apply -k.")
     ] = False,
     new_passwords: Annotated[
-        bool, typer.Option("--new-passwords", help="Make new NATS passwords even where the cluster has some.")
+        bool, typer.Option("--new-passwords", help="Make new passwords even where the cluster has some.")
     ] = False,
 ) -> ExitCode:
     """Print the YAML that installs Steward.
 
-    Passwords for NATS are made where the cluster has none yet.
+    Passwords for NATS and Alertmanager are made where the cluster has none yet.
 
     Example: linkerd steward install --overlay production | kubectl apply --server-side -f -
     """
@@ -81,16 +91,16 @@ async def install(
         write(written([part for part in parts if is_definition(part)]))
         return ExitCode.OK
     namespace = next(text(part, "metadata", "name") for part in parts if text(part, "kind") == "Namespace")
-    secret = [_passwords(namespace)] if new_passwords or not await _has_passwords(session, namespace) else []
+    shared = await _shared(session, namespace, renew=new_passwords)
     if passwords:
-        if not secret:
-            note(f"Secret {namespace}/{NATS_SECRET} exists and stays as it is; --new-passwords makes another")
-        write(written(secret) if secret else "")
+        for name in sorted({each.name for each in SHARED} - {text(each, "metadata", "name") for each in shared}):
+            note(f"Secret {namespace}/{name} exists and stays as it is; --new-passwords makes another")
+        write(written(shared) if shared else "")
         return ExitCode.OK
     if image:
         old = service_image(parts)
         parts = [with_image(part, old, image) for part in parts]
-    parts += secret
+    parts += shared
     # kubectl maps every kind before it creates anything: objects of our own kinds go last, behind their definitions.
     write(written([*(part for part in parts if not is_custom(part)), *(part for part in parts if is_custom(part))]))
     return ExitCode.OK
@@ -124,33 +134,24 @@ async def uninstall(
     return ExitCode.OK
 
 
-async def _has_passwords(session: Session, namespace: str) -> bool:
-    """Whether NATS and the services already share passwords; without a cluster to ask, new ones are made."""
+async def _shared(session: Session, namespace: str, *, renew: bool) -> list[JsonObject]:
+    """The Secrets to apply: new ones, and those that lack an entry, with all that they have."""
+    if renew:
+        return [each.manifest(namespace, {}) for each in SHARED]
     try:
         async with cluster(session) as kube:
-            return await kube.find(SECRETS, NATS_SECRET, namespace) is not None
+            kept = [each.kept(await kube.find(SECRETS, each.name, namespace)) for each in SHARED]
     except (ConfigurationError, KubeError) as error:
-        note(f"warning: new NATS passwords are made, because the cluster cannot be asked whether it has some: {error}")
-        return False
-
-
-def _passwords(namespace: str) -> JsonObject:
-    return {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": {
-            "name": NATS_SECRET,
-            "namespace": namespace,
-            "labels": {"app.kubernetes.io/part-of": "linkerd-steward"},
-        },
-        "type": "Opaque",
-        "stringData": {name: _password() for name in (*NATS_USERS, NATS_ROUTES)},
-    }
-
-
-def _password() -> str:
-    """It begins with a letter: nats-server reads `-…` in a variable as a number, and refuses its configuration."""
-    return f"p{secrets.token_urlsafe(_PASSWORD_BYTES)}"
+        note(f"warning: new passwords are made, because the cluster cannot be asked whether it has some: {error}")
+        kept = [{} for _ in SHARED]
+    made = []
+    for each, values in zip(SHARED, kept, strict=True):
+        missing = [entry for entry in each.entries if entry not in values]
+        if values and missing:
+            note(f"Secret {namespace}/{each.name} gets {each.title} for {', '.join(missing)}; the others stay")
+        if missing:
+            made.append(each.manifest(namespace, values))
+    return made
 
 
 async def _installed(kube: Kube) -> list[JsonObject]:

@@ -1,11 +1,14 @@
 """`install` and `uninstall`: YAML for kubectl, and a word about what is lost."""
 
+import base64
+
 import pytest
 import yaml
 
 from steward.cli.connection import NATS_ROUTES, NATS_SECRET, NATS_USERS
 from steward.cli.explain import Refusal
 from steward.cli.manifests import Overlay, is_custom, is_definition, objects, service_image, with_image, written
+from steward.cli.shared_secrets import ALERTMANAGER_TOKEN, NATS_PASSWORDS, SHARED
 from steward.jsonvalue import JsonObject, rows, table, text, texts
 from steward.kube.resources import CLUSTER_ROLES, NAMESPACES, ROLE_BINDINGS, SECRETS, SERVICE_ACCOUNTS
 from steward.resources import KINDS
@@ -18,8 +21,15 @@ def _kinds(manifest: str) -> list[str]:
     return [text(part, "kind") for part in objects(manifest)]
 
 
-def _secret(manifest: str) -> JsonObject | None:
-    return next((part for part in objects(manifest) if text(part, "metadata", "name") == NATS_SECRET), None)
+def _secret(manifest: str, name: str = NATS_SECRET) -> JsonObject | None:
+    return next((part for part in objects(manifest) if text(part, "metadata", "name") == name), None)
+
+
+async def _store(cluster: StewardCluster, secret: JsonObject, *without: str) -> None:
+    """Put a Secret into the cluster, as the API server keeps it."""
+    entries = {name: value for name, value in texts(secret, "stringData").items() if name not in without}
+    data: JsonObject = {name: base64.b64encode(value.encode()).decode() for name, value in entries.items()}
+    await cluster.kube.create(SECRETS, {"metadata": table(secret, "metadata"), "data": data})
 
 
 def _images(manifest: str) -> set[str]:
@@ -47,6 +57,10 @@ async def test_an_overlay_is_printed_whole(cli: Command, cluster: StewardCluster
     assert len(set(passwords.values())) == len(passwords)
     assert all(password[0].isalpha() for password in passwords.values()), "nats-server reads -… as a number"
     assert all(len(password) >= 43 for password in passwords.values())
+    token = _secret(answer.out, ALERTMANAGER_TOKEN.name)
+    assert token is not None
+    assert list(texts(token, "stringData")) == ["token"]
+    assert not set(texts(token, "stringData").values()) & set(passwords.values()), "who has one has not the other"
     assert "linkerd.io/control-plane-ns" not in answer.out
     assert cluster.fake.url not in answer.out
 
@@ -59,23 +73,42 @@ async def test_every_installation_has_passwords_of_its_own(cli: Command) -> None
 
 async def test_passwords_that_are_in_use_stay(cli: Command, cluster: StewardCluster) -> None:
     await cluster.kube.create(NAMESPACES, {"metadata": {"name": "linkerd-steward"}})
-    secret: JsonObject = {"metadata": {"name": NATS_SECRET, "namespace": "linkerd-steward"}}
-    await cluster.kube.create(SECRETS, secret)
-    assert _secret((await cli("install")).out) is None
-    assert _secret((await cli("install", "--new-passwords")).out) is not None
+    for each in SHARED:
+        await _store(cluster, each.manifest("linkerd-steward", {}))
+    answer = await cli("install")
+    assert (answer.code, answer.err) == (0, "")
+    assert "Secret" not in _kinds(answer.out)
+    renewed = (await cli("install", "--new-passwords")).out
+    assert all(_secret(renewed, each.name) is not None for each in SHARED)
+
+
+async def test_a_part_that_an_older_version_did_not_have_gets_a_password_and_the_others_keep_theirs(
+    cli: Command, cluster: StewardCluster
+) -> None:
+    await cluster.kube.create(NAMESPACES, {"metadata": {"name": "linkerd-steward"}})
+    old = NATS_PASSWORDS.manifest("linkerd-steward", {})
+    await _store(cluster, old, "alerting")
+    await _store(cluster, ALERTMANAGER_TOKEN.manifest("linkerd-steward", {}))
+    answer = await cli("install", "--passwords")
+    assert _kinds(answer.out) == ["Secret"]
+    assert "Secret linkerd-steward/steward-nats-users gets NATS passwords for alerting; the others stay" in answer.err
+    before, after = texts(old, "stringData"), texts(_secret(answer.out) or {}, "stringData")
+    assert set(after) == set(before)
+    assert {name for name in before if before[name] != after[name]} == {"alerting"}
+    assert len(after["alerting"]) >= 43
 
 
 async def test_the_passwords_alone_are_printed_for_who_applies_an_overlay_with_kubectl(
     cli: Command, cluster: StewardCluster
 ) -> None:
     answer = await cli("install", "--passwords")
-    assert _kinds(answer.out) == ["Secret"]
+    assert _kinds(answer.out) == ["Secret"] * len(SHARED)
     await cluster.kube.create(NAMESPACES, {"metadata": {"name": "linkerd-steward"}})
-    secret: JsonObject = {"metadata": {"name": NATS_SECRET, "namespace": "linkerd-steward"}}
-    await cluster.kube.create(SECRETS, secret)
+    for secret in objects(answer.out):
+        await _store(cluster, secret)
     again = await cli("install", "--passwords")
     assert (again.code, again.out) == (0, "")
-    assert "exists and stays as it is" in again.err
+    assert again.err.count("exists and stays as it is") == len(SHARED)
     assert (await cli("install", "--crds", "--passwords")).code == 2
 
 
@@ -83,7 +116,7 @@ async def test_without_a_cluster_new_passwords_are_made_and_that_is_said(cli: Co
     answer = await cli("install")
     assert answer.code == 0
     assert _secret(answer.out) is not None
-    assert "warning: new NATS passwords are made" in answer.err
+    assert "warning: new passwords are made" in answer.err
 
 
 @pytest.mark.usefixtures("cluster")

@@ -1,0 +1,61 @@
+"""The secrets of channels, as files that Alertmanager reads: taken from their Secrets, told to nobody else."""
+
+import base64
+import binascii
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from services.alerting.core.units import ChannelUnit, Refusal
+from services.alerting.edges.folder import Folder
+from services.alerting.edges.objects import Objects
+from steward.alerting.channels.secrets import file_name
+from steward.jsonvalue import text
+from steward.kube.errors import Forbidden
+from steward.resources.alert_channel import SecretRef
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelSecrets:
+    """Writes exactly the entries that channels name."""
+
+    objects: Objects
+    folder: Folder
+
+    async def laid_out(self, units: Iterable[ChannelUnit]) -> dict[str, Refusal]:
+        """Bring the files up to date; channel → why it cannot be served. Raises KubeError where nobody can tell."""
+        files: dict[str, str] = {}
+        refused: dict[str, Refusal] = {}
+        kept = self.folder.read()
+        for unit in units:
+            namespace = unit.channel.metadata.namespace
+            for entry in unit.secrets:
+                name = file_name(namespace, entry)
+                found = await self._entry(namespace, entry)
+                if isinstance(found, Refusal):
+                    refused[unit.name] = found
+                    if name in kept:
+                        # What is in force goes on with the secret that it had.
+                        files[name] = kept[name]
+                else:
+                    files[name] = found
+        self.folder.write(files)
+        return refused
+
+    async def _entry(self, namespace: str, entry: SecretRef) -> str | Refusal:
+        where, key = f"Secret {namespace}/{entry.name}", entry.key
+        try:
+            found = await self.objects.secret(namespace, entry.name)
+        except Forbidden:
+            message = (
+                f"{where} may not be read: bind the Role that lets alerting get it, see deploy/README.md, or put the "
+                "channel into Steward's own namespace"
+            )
+            return Refusal("SecretForbidden", message)
+        if found is None:
+            return Refusal("SecretMissing", f"{where} does not exist: make it, with the entry {key!r}")
+        encoded = text(found, "data", key)
+        try:
+            value = base64.b64decode(encoded, validate=True).decode().strip()
+        except (binascii.Error, UnicodeDecodeError):
+            return Refusal("SecretUnreadable", f"{where}: the entry {key!r} is no text")
+        return value or Refusal("SecretMissing", f"{where} has nothing under {key!r}")
