@@ -15,7 +15,7 @@ CLUSTER ?= simulated
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test test-cluster test-mesh lint format bench mutation proto schemas catalogue manifests lock setup binaries clean
+.PHONY: help run test test-cluster test-mesh lint format bench mutation proto schemas catalogue manifests lock setup binaries monitoring clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -33,7 +33,7 @@ setup: $(READY) ## Make the virtual environment
 run: $(READY) ## Run all services on an embedded NATS and watch an upgrade; CLUSTER=real for a real API server
 	@$(BIN)/python -m services --demo=$(CLUSTER) $(ARGS)
 
-test: $(READY) ## Run the fast tests: real NATS, a fake Kubernetes API, a simulated mesh
+test: $(READY) monitoring ## Run the fast tests: real NATS, Prometheus and Alertmanager, a fake Kubernetes API, a simulated mesh
 	@$(BIN)/python -m pytest -n $(WORKERS) -m "not cluster and not mesh" $(ARGS)
 
 test-cluster: $(READY) binaries ## Run the tests that need a real Kubernetes control plane
@@ -44,6 +44,9 @@ test-mesh: $(READY) ## Exercise a real mesh: STEWARD_MESH_KUBECONFIG, STEWARD_IM
 
 binaries: $(READY) ## Build etcd, the API server, helm and the rest into the cache, where they are missing
 	@$(BIN)/python -m steward.testing.cluster build
+
+monitoring: $(READY) ## Build Prometheus and Alertmanager into the cache, where they are missing and there is Go
+	@$(BIN)/python -m steward.testing.monitoring build --where-possible
 
 lint: $(READY) ## Format, lint, types, architecture, generated files
 	@$(BIN)/ruff format --check --quiet . || { echo "run \`make format\`"; exit 1; }

@@ -16,9 +16,9 @@ from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.commands import Commands
 from steward.testing.cluster.control_plane import Cluster, ControlPlane
 from steward.testing.cluster.kubeconfig import Kubeconfig
-from steward.testing.cluster.processes import ProcessFailed
 from steward.testing.cluster.settings import ClusterTestSettings
 from steward.testing.cluster.workloads import Fleet, Kind, Namespace, Workload
+from steward.testing.processes import ProcessFailed
 
 _CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
 

@@ -5,4 +5,12 @@ rules       recording and alerting rules, whatever the form in which they are in
 monitoring  what was detected of the Prometheus and Alertmanager that carry them
 families    which metrics each version of Linkerd exposes
 pack        the policy for the control plane, as data
+channels    AlertChannels as Alertmanager's configuration
+inhibition  which alerts keep others quiet
+matching    whether an alert fits matchers
+routing     who would be told of an alert, and why
+webhook     what Alertmanager posts
+told        the same as transitions, each of them once
+standing    which of our own alerts last, and what Alertmanager is to be told
+silences    what an upgrade in progress silences
 """

@@ -11,7 +11,7 @@ from steward.monitoring.json_api import JsonApi, Refused
 
 _RELOAD = timedelta(seconds=30)
 _NUMBERS = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
-_SPAN = re.compile(r"^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?")
+_SPAN = re.compile(r"^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
 
 
 @dataclass(frozen=True, slots=True)

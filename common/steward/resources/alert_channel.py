@@ -1,5 +1,6 @@
 """AlertChannel: where alerts go. Secrets are named, never held."""
 
+from enum import StrEnum
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -12,6 +13,9 @@ from steward.resources.rules import atomic, map_list, once, reads_as, rules
 ADDRESS = r"^[^@\s,<>]+@[^@\s,<>]+$"
 HOST_PORT = r"^[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}$"
 HTTP = r"^https?://[^\s\"'{}]+$"
+BEGINS = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
+ENDS = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
+TIME_ZONE = r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$"
 
 Address = Annotated[
     str,
@@ -98,6 +102,32 @@ class Match(Model):
     labels: dict[str, Annotated[str, Field(max_length=256)]] = Field(default_factory=dict, max_length=16)
 
 
+class Weekday(StrEnum):
+    """A day of the week."""
+
+    MONDAY = "Monday"
+    TUESDAY = "Tuesday"
+    WEDNESDAY = "Wednesday"
+    THURSDAY = "Thursday"
+    FRIDAY = "Friday"
+    SATURDAY = "Saturday"
+    SUNDAY = "Sunday"
+
+
+class QuietTime(Model):
+    """A time at which nothing is told, on the days that it begins on; 22:00 to 06:00 ends on the next day."""
+
+    days: tuple[Weekday, ...] = Field(
+        default=(), max_length=7, description="Every day where not given.", json_schema_extra=atomic()
+    )
+    begins: Annotated[
+        str, Field(pattern=BEGINS, json_schema_extra=reads_as(BEGINS, "a time of day is written like `22:00`"))
+    ] = "00:00"
+    ends: Annotated[
+        str, Field(pattern=ENDS, json_schema_extra=reads_as(ENDS, "a time of day is written like `06:30`, or `24:00`"))
+    ] = "24:00"
+
+
 class AlertChannelSpec(Model):
     """Where to, for which alerts, how often."""
 
@@ -114,6 +144,21 @@ class AlertChannelSpec(Model):
     group_wait_seconds: Annotated[int, Field(ge=0, le=3600)] = 30
     group_interval_seconds: Patience = 300
     repeat_seconds: Patience = RESEND_AFTER
+    quiet: tuple[QuietTime, ...] = Field(
+        default=(),
+        max_length=16,
+        description="When nothing is told, not even a repetition.",
+        json_schema_extra=atomic(),
+    )
+    time_zone: Annotated[
+        str,
+        Field(
+            pattern=TIME_ZONE,
+            max_length=64,
+            description="Of the quiet times; needs Alertmanager 0.25.",
+            json_schema_extra=reads_as(TIME_ZONE, "a time zone is written like `Europe/Berlin`"),
+        ),
+    ] = "UTC"
 
 
 class AlertChannelStatus(Model):

@@ -4,6 +4,7 @@ Exit codes: 0 stopped as asked · 1 failed · 2 settings cannot be used · 3 the
 """
 
 import asyncio
+import gc
 import signal
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
@@ -37,6 +38,8 @@ def run(name: str, load: Callable[[], ServiceSettings], metrics: Iterable[Metric
     except ConfigurationError as error:
         sys.stderr.write(f"{name}: {error}\n")
         return UNUSABLE
+    # What was imported stays: to look through it again and again for garbage holds the event loop up each time.
+    gc.freeze()
     return asyncio.run(_run(name, settings, tuple(metrics), serve))
 
 

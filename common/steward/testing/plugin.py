@@ -10,7 +10,12 @@ from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.feed import ReleaseFeed
 from steward.testing.linkerd.mesh import SimulatedMesh
+from steward.testing.monitoring.debian import NotOffered
+from steward.testing.monitoring.tools import Generation, MonitoringTools
+from steward.testing.monitoring.tools import monitoring_tools as gathered
 from steward.testing.nats import NatsCluster, NatsServer
+from steward.testing.toolboxes.settings import ToolboxSettings
+from steward.testing.toolboxes.toolbox import GoMissing
 
 
 @pytest.fixture
@@ -59,3 +64,35 @@ async def nats_cluster() -> AsyncIterator[NatsCluster]:
     """Three NATS servers that replicate to one another."""
     async with NatsCluster() as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def monitoring_tools() -> MonitoringTools:
+    """Current Prometheus, promtool, Alertmanager and amtool: `steward.testing.monitoring`.
+
+    They are built if the cache does not have them, which takes minutes. Without Go the test is skipped, in CI it fails.
+    """
+    settings = ToolboxSettings.from_environment()
+    try:
+        return gathered(settings)
+    except GoMissing as missing:
+        if settings.ci:
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest.fixture(scope="session")
+def old_monitoring_tools() -> MonitoringTools:
+    """The same four of Debian 12, the oldest that are supported. Where apt does not offer them the test is skipped."""
+    try:
+        return gathered(ToolboxSettings.from_environment(), Generation.OLD)
+    except NotOffered as absent:
+        pytest.skip(str(absent))
+
+
+@pytest.fixture(scope="session", params=list(Generation), ids=str)
+def each_monitoring_tools(request: pytest.FixtureRequest) -> MonitoringTools:
+    """The current four and the old four, one after the other."""
+    fixture = {Generation.CURRENT: "monitoring_tools", Generation.OLD: "old_monitoring_tools"}[request.param]
+    found: MonitoringTools = request.getfixturevalue(fixture)
+    return found

@@ -1,11 +1,24 @@
-"""A page of Prometheus metrics as a value, and what changed from one page to the next."""
+"""A page of Prometheus metrics as a value, and what changed from one page to the next.
 
+A busy proxy shows thousands of lines, of which a proof asks for a few: labels are read when they are asked for.
+"""
+
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-
-from prometheus_client.parser import text_string_to_metric_families
+from dataclasses import dataclass, field
 
 from steward.errors import StewardError
+
+_LINE = re.compile(
+    r"""([a-zA-Z_:][a-zA-Z0-9_:]*)            # name
+        [ \t]*(\{[^"}]*(?:"[^"\\]*(?:\\.[^"\\]*)*"[^"}]*)*\})?  # labels
+        [ \t]*(\S+)                           # value
+        (?:[ \t].*)?""",  # a time stamp, or an exemplar
+    re.VERBOSE,
+)
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)[ \t]*=[ \t]*"([^"\\]*(?:\\.[^"\\]*)*)"')
+_ESCAPED = re.compile(r'\\([\\"n])')
+_SHOWN = 80
 
 
 class NotAPage(StewardError):
@@ -22,18 +35,28 @@ class Sample:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
-    """All samples of one scrape. A series that is absent counts as 0: idle families are dropped by the proxy."""
+class Line:
+    """One line as it was written, with its value."""
 
-    samples: tuple[Sample, ...]
+    labels: str
+    """In their braces; nothing where there are none."""
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """All lines of one scrape, by name. A series that is absent counts as 0: idle families are dropped by the proxy."""
+
+    lines: Mapping[str, tuple[Line, ...]]
+    _read: dict[str, tuple[Sample, ...]] = field(default_factory=dict, repr=False, compare=False)
 
     def select(self, name: str, **labels: str) -> Iterator[Sample]:
         """The samples of that name whose labels have these values. Write `type_` for a label that is a keyword."""
         wanted = {key.rstrip("_"): value for key, value in labels.items()}
         return (
             sample
-            for sample in self.samples
-            if sample.name == name and all(sample.labels.get(key) == value for key, value in wanted.items())
+            for sample in self._samples(name)
+            if all(sample.labels.get(key) == value for key, value in wanted.items())
         )
 
     def total(self, name: str, **labels: str) -> float:
@@ -48,19 +71,32 @@ class Page:
         """The values that a label takes."""
         return frozenset(sample.labels.get(label, "") for sample in self.select(name, **labels))
 
+    def written(self) -> Iterator[str]:
+        """Every line, family by family."""
+        return (f"{name}{line.labels} {line.value:g}" for name, lines in self.lines.items() for line in lines)
+
+    def _samples(self, name: str) -> tuple[Sample, ...]:
+        if name not in self._read:
+            self._read[name] = tuple(
+                Sample(name, _labels(line.labels), line.value) for line in self.lines.get(name, ())
+            )
+        return self._read[name]
+
 
 def page_of(text: str) -> Page:
     """Read a page. Raise NotAPage where it cannot be read."""
-    try:
-        return Page(
-            tuple(
-                Sample(sample.name, dict(sample.labels), float(sample.value))
-                for family in text_string_to_metric_families(text)
-                for sample in family.samples
-            )
-        )
-    except (ValueError, KeyError, IndexError) as error:
-        raise NotAPage(f"not a page of metrics: {error}") from error
+    found: dict[str, list[Line]] = {}
+    for number, written in enumerate(text.split("\n"), start=1):
+        line = written.strip()
+        if not line or line.startswith("#"):
+            continue
+        matched = _LINE.fullmatch(line)
+        value = _number(matched[3]) if matched else None
+        if matched is None or value is None:
+            shown = line if len(line) <= _SHOWN else f"{line[:_SHOWN]}…"
+            raise NotAPage(f"not a page of metrics: line {number} is {shown!r}")
+        found.setdefault(matched[1], []).append(Line(matched[2] or "", value))
+    return Page({name: tuple(lines) for name, lines in found.items()})
 
 
 def grown(before: Mapping[str, Page], after: Mapping[str, Page], name: str, **labels: str) -> float:
@@ -71,3 +107,21 @@ def grown(before: Mapping[str, Page], after: Mapping[str, Page], name: str, **la
         was = before[pod].total(name, **labels) if pod in before else 0.0
         total += now if now < was else now - was
     return total
+
+
+def _number(written: str) -> float | None:
+    try:
+        return float(written)
+    except ValueError:
+        return None
+
+
+def _labels(written: str) -> dict[str, str]:
+    found: dict[str, str] = dict(_LABEL.findall(written))
+    if "\\" in written:
+        return {name: _ESCAPED.sub(_plain, value) for name, value in found.items()}
+    return found
+
+
+def _plain(escaped: re.Match[str]) -> str:
+    return "\n" if escaped[1] == "n" else escaped[1]

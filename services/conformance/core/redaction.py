@@ -1,12 +1,12 @@
 """Evidence as it is kept: all that was seen, without secrets and without bodies."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from itertools import islice
 
 import orjson
 
 from services.conformance.core.evidence import Evidence, Found, NotTold, Told, Turned, Would
 from services.conformance.core.orders import Fetched, Headers, Replies, Reply, Report
-from services.conformance.core.pages import Page
 from steward.conformance.results import FeatureResult
 from steward.jsonvalue import Json, JsonObject, table, text
 
@@ -36,7 +36,7 @@ def _found(found: Found) -> JsonObject:
     if found.reports is not None:
         made["reports"] = [_report(each) for each in found.reports]
     if found.pages is not None:
-        made["pages"] = {pod: list(_page(page)) for pod, page in found.pages.items()}
+        made["pages"] = {pod: list(islice(page.written(), _MOST_SAMPLES)) for pod, page in found.pages.items()}
     if found.effect is not None:
         effect = found.effect
         made["effect"] = {
@@ -119,13 +119,3 @@ def _object(thing: JsonObject) -> JsonObject:
             if part in shown:
                 shown[part] = _REMOVED
     return shown
-
-
-def _page(page: Page) -> Iterable[str]:
-    for sample in page.samples[:_MOST_SAMPLES]:
-        yield f"{sample.name}{_labels(sample.labels)} {sample.value:g}"
-
-
-def _labels(labels: Mapping[str, str]) -> str:
-    inner = ",".join(f'{name}="{value}"' for name, value in labels.items())
-    return f"{{{inner}}}" if inner else ""

@@ -235,7 +235,8 @@ class Play:
         if seen.status != 200:
             raise Unable("NoPage", f"the proxy of {pod} answered {seen.status} to a request for its metrics")
         try:
-            return page_of(seen.body)
+            # Of a busy proxy it is long, and a lease is to be renewed meanwhile.
+            return await asyncio.to_thread(page_of, seen.body)
         except NotAPage as error:
             raise Unable("NoPage", f"the proxy of {pod}: {error}") from error
 

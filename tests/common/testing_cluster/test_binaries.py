@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from steward.testing.cluster import binaries as toolbox
-from steward.testing.cluster.binaries import Binaries, GoMissing
+from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.settings import ClusterTestSettings
+from steward.testing.toolboxes.toolbox import GoMissing
 
 
 def _settings(tmp_path: Path, **environment: str) -> ClusterTestSettings:

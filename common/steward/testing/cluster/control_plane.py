@@ -22,7 +22,7 @@ from steward.testing.cluster.api import Api, ApiRefused
 from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.kubeconfig import Kubeconfig
 from steward.testing.cluster.pki import Authority, KeyPair, Validity, signing_key
-from steward.testing.cluster.processes import Program, free_ports, until
+from steward.testing.processes import Program, free_ports, until
 
 _READY_WITHIN = timedelta(seconds=180)
 _PODS_A_NODE = "1000"

@@ -10,7 +10,7 @@ import pytest
 from steward.clock import SystemClock
 from steward.testing.cluster import binaries as toolbox
 from steward.testing.cluster.artifacts import Artifacts, assemble, describe
-from steward.testing.cluster.binaries import Binaries, GoMissing
+from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.commands import Commands
 from steward.testing.cluster.control_plane import Cluster, ControlPlane, GivenCluster
 from steward.testing.cluster.injector import Injector
@@ -18,6 +18,7 @@ from steward.testing.cluster.installation import Linkerd
 from steward.testing.cluster.settings import ClusterTestSettings
 from steward.testing.cluster.workloads import unique
 from steward.testing.linkerd.certificates import Trust
+from steward.testing.toolboxes.toolbox import GoMissing
 
 _NODES = 4
 _GRACE = timedelta(seconds=15)

@@ -28,7 +28,7 @@ from steward.testing.cluster.admission import PROXY_INJECTOR, Admission, Judgeme
 from steward.testing.cluster.follow import Followed
 from steward.testing.cluster.kubeconfig import Kubeconfig
 from steward.testing.cluster.pki import KeyPair
-from steward.testing.cluster.processes import until
+from steward.testing.processes import until
 
 _PORT = 443
 _NAMESPACE = "linkerd"

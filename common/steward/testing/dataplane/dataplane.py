@@ -121,9 +121,10 @@ class SimulatedDataPlane:
         await self.control.settled()
 
     async def _follow(self) -> None:
-        """Listen on new Services and ports as they come."""
+        """Listen on new Services and ports as they come, also on those that come while we are at it."""
+        heard = self.control.refreshes
         while True:
-            await self.control.next_refresh()
+            heard = await self.control.refresh_after(heard)
             await self.network.reconcile()
 
     def _look_at_kinds(self) -> None:

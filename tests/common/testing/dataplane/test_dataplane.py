@@ -6,15 +6,16 @@ from datetime import timedelta
 
 import pytest
 
-from steward.jsonvalue import JsonObject, text
-from steward.kube.resources import PODS
+from steward.jsonvalue import Json, JsonObject, text
+from steward.kube.resources import PODS, SERVICES
 from steward.proxy_api.answers import ProxyApiError
 from steward.proxy_api.client import ProxyApi, context_token
 from steward.testing.dataplane import network_faults
 from steward.testing.dataplane.control import faults
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.dataplane.faults import Scope
-from steward.testing.dataplane.proxy.failures import ConnectionClosed
+from steward.testing.dataplane.proxy.failures import ConnectFailed, ConnectionClosed
+from steward.testing.dataplane.proxy.stream import open_stream
 from steward.testing.kubernetes.refusal import Refusal
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.mesh import SimulatedMesh, in_pod
@@ -29,7 +30,7 @@ from tests.common.testing.dataplane.control.objects import (
     server,
     thing,
 )
-from tests.common.testing.dataplane.lab import QUICK, VERSION, Lab, error, lab, seen
+from tests.common.testing.dataplane.lab import FRONT, PORT, QUICK, VERSION, Lab, error, lab, seen
 
 WEB = "web.shop.svc.cluster.local"
 AMPLE = timedelta(seconds=20)
@@ -69,6 +70,28 @@ async def test_pods_have_addresses_of_their_own_and_are_ready_when_they_answer()
         addresses = [text(pod, "status", "podIP") for pod in pods]
         assert len(set(addresses)) == len(addresses)
         assert all(one.startswith("127.20.") for one in addresses)
+
+
+async def test_a_service_that_comes_while_the_network_is_at_another_is_listened_for_as_well() -> None:
+    async with lab() as it:
+        await shop(it)
+        ports: list[Json] = [
+            {"name": f"p-{number}", "port": number, "targetPort": PORT} for number in range(9000, 9400)
+        ]
+        it.service("wide", selector={"app": "web"}, ports=ports)
+        await it.plane.control.next_refresh()
+        it.service("late", selector={"app": "web"})
+        await it.plane.control.settled()
+        address = text(it.mesh.cluster.get(SERVICES, "late", "shop"), "spec", "clusterIP")
+
+        async def listened() -> bool:
+            try:
+                (await open_stream(address, FRONT)).close()
+            except ConnectFailed:
+                return False
+            return True
+
+        await it.until(listened, bool)
 
 
 async def test_two_data_planes_beside_each_other_never_meet() -> None:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 from services.conformance.core.evidence import Evidence, Failure, Found, NotTold, Told, Turned, Would
 from services.conformance.core.orders import Echo, Fetched, Headers, Replies, Reply, Report
-from services.conformance.core.pages import Page, Sample
+from services.conformance.core.pages import Sample, page_of
 from services.conformance.core.probe import Probe
 from services.conformance.core.stage import Need, Place, Stage
 from steward.conformance.results import AssertionResult
@@ -89,7 +89,13 @@ def sample(name: str, value: float, **labels: str) -> Sample:
 
 def pages(**of: list[Sample]) -> Found:
     """The evidence of pages, by pod (`cm_0` is `cm-0`)."""
-    return Found(pages={pod.replace("_", "-"): Page(tuple(samples)) for pod, samples in of.items()})
+    written = {pod.replace("_", "-"): "\n".join(_written(each) for each in samples) for pod, samples in of.items()}
+    return Found(pages={pod: page_of(text) for pod, text in written.items()})
+
+
+def _written(sample: Sample) -> str:
+    labels = ",".join(f'{name}="{value}"' for name, value in sample.labels.items())
+    return f"{sample.name}{{{labels}}} {sample.value!r}"
 
 
 def objects(*things: JsonObject) -> Found:

@@ -90,13 +90,14 @@ class ControllerPod:
         await self._answering(client)
         told: tuple[Endpoint, ...] = ()
         while not self._ended.is_set():
+            heard = self._plane.refreshes
             found = self._plane.directory.endpoints(Asked(name, namespace, port, hostname), client, replica=self._pod)
             # Nothing is said of a Service without endpoints, as long as it never had any.
             if found != told:
                 told = found
                 labels = {"namespace": namespace, "service": name}
                 yield Update(add=WeightedAddrSet(addrs=[weighted(one) for one in found], metric_labels=labels))
-            await self._plane.next_refresh()
+            await self._plane.refresh_after(heard)
 
     async def _get_profile(self, asked: GetDestination, context: "GetsProfile") -> AsyncIterator[DestinationProfile]:
         client = self._client(asked.context_token)

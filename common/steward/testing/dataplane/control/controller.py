@@ -66,6 +66,8 @@ class ControlPlane:
         self.identity = IdentityController(self.world, faults, clock, timings.leaf_lifetime)
         self.listeners: list[Callable[[], None]] = []
         """Told after every refresh."""
+        self.refreshes = 0
+        """How often everybody was told."""
         self._clock = clock
         self._timings = timings
         self._slices = Slices(self.world)
@@ -142,6 +144,12 @@ class ControlPlane:
         self._refreshed.clear()
         await self._refreshed.wait()
 
+    async def refresh_after(self, number: int) -> int:
+        """Return when more was told than by then (`refreshes`): for those who do something else in between."""
+        while self.refreshes == number:
+            await self.next_refresh()
+        return self.refreshes
+
     def _changed(self, change: Change) -> None:
         del change
         self._dirty.set()
@@ -157,6 +165,7 @@ class ControlPlane:
             await self._clock.sleep(self._timings.propagation)
             self._dirty.clear()
             self._refresh()
+            self.refreshes += 1
             self._refreshed.set()
 
     def _refresh(self) -> None:

@@ -25,6 +25,8 @@ class Series:
 
     labels: Labels
     touched: float
+    written: str = ""
+    """The labels as a page has them, once one has."""
     value: float = 0.0
     observations: int = 0
     buckets: list[int] = field(default_factory=list)

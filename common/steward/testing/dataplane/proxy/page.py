@@ -1,8 +1,10 @@
 """The text of a page of metrics, written as the two generators of a proxy write it."""
 
 from collections.abc import Iterator
+from functools import cache
+from itertools import accumulate
 
-from steward.testing.dataplane.config import Labels, ProxySettings
+from steward.testing.dataplane.config import ProxySettings
 from steward.testing.dataplane.faults import Faults
 from steward.testing.dataplane.proxy.families import FAMILIES, OLDER_GENERATOR, Family, Kind
 from steward.testing.dataplane.proxy.metric_faults import missing, other_name, renamed
@@ -36,28 +38,23 @@ def _head(name: str, family: Family) -> Iterator[str]:
 
 
 def _lines(name: str, family: Family, series: Series) -> Iterator[str]:
+    if not series.written:
+        series.written = ",".join(f'{label}="{value.translate(_ESCAPES)}"' for label, value in series.labels)
+    braces = f"{{{series.written}}}" if series.written else ""
     if family.kind is not Kind.HISTOGRAM:
-        yield f"{name}{_braces(series.labels)} {_number(series.value)}"
+        yield f"{name}{braces} {_number(series.value)}"
         return
-    older = family.name in OLDER_GENERATOR
-    so_far = 0
-    for bound, inside in zip((*family.buckets, float("inf")), series.buckets, strict=True):
-        so_far += inside
-        yield f"{name}_bucket{_braces((*series.labels, ('le', _bound(bound, older=older))))} {so_far}"
-    yield f"{name}_sum{_braces(series.labels)} {_number(series.value)}"
-    yield f"{name}_count{_braces(series.labels)} {series.observations}"
+    bounds, inner = _bounds(family), f"{series.written}," if series.written else ""
+    for bound, so_far in zip(bounds, accumulate(series.buckets), strict=True):
+        yield f'{name}_bucket{{{inner}le="{bound}"}} {so_far}'
+    yield f"{name}_sum{braces} {_number(series.value)}"
+    yield f"{name}_count{braces} {series.observations}"
 
 
-def _bound(value: float, *, older: bool) -> str:
-    if value == float("inf"):
-        return "+Inf"
-    return str(int(value)) if older else repr(float(value))
-
-
-def _braces(labels: Labels) -> str:
-    if not labels:
-        return ""
-    return "{" + ",".join(f'{name}="{value.translate(_ESCAPES)}"' for name, value in labels) + "}"
+@cache
+def _bounds(family: Family) -> tuple[str, ...]:
+    whole = family.name in OLDER_GENERATOR
+    return (*(str(int(bound)) if whole else repr(float(bound)) for bound in family.buckets), "+Inf")
 
 
 def _number(value: float) -> str:

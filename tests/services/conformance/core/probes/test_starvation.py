@@ -1,8 +1,9 @@
 """A client without processor time measures itself: what comes late by no more than that says nothing of the mesh."""
 
 from services.conformance.core.judge import proven
-from services.conformance.core.probes import timeouts
+from services.conformance.core.probes import balancing, timeouts
 from steward.conformance.results import Verdict
+from tests.services.conformance.core.probes.test_balancing import FAMILY as BALANCING
 from tests.services.conformance.core.probes.test_timeouts import FAMILY
 from tests.services.conformance.core.seen import STAGE, answer, calls, evidence, refusal
 
@@ -33,3 +34,16 @@ def test_what_else_is_wrong_stays_wrong_however_busy_the_client_was() -> None:
     slow = calls(answer(seconds=2.5, late_seconds=2.0), times=5)
     judged = proven(_PROBE.proof, STAGE, evidence(_HEALTHY, slow=slow))
     assert judged.verdict is Verdict.FAILED
+
+
+def test_where_quick_pods_are_slow_as_well_nobody_can_tell_that_the_slow_one_is_spared() -> None:
+    probe = next(each for each in balancing.PROBES if each.id == "lb.ewma")
+
+    def told(slowest: float) -> str:
+        shared = [answer(pod=("v1-0", "v1-1", "v2-0")[number % 3], seconds=0.05) for number in range(179)]
+        sample = calls(*shared, answer(pod="v1-1", seconds=slowest))
+        judged = proven(probe.proof, STAGE, evidence(BALANCING.healthy[probe.id], sample=sample))
+        return f"{judged.verdict} {judged.reason}"
+
+    assert told(0.6) == f"{Verdict.INCONCLUSIVE} Starved"
+    assert told(0.06) == f"{Verdict.FAILED} Disproven"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from steward.testing.cluster.processes import ProcessFailed, Program, free_ports, until
+from steward.testing.processes import ProcessFailed, Program, free_ports, until
 
 _SLEEP = ["/bin/sleep", "600"]
 

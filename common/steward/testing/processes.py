@@ -38,7 +38,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 
 
 class ProcessFailed(StewardError):
-    """A program of the test cluster ended or did not become ready; the message carries the tail of its log."""
+    """A program of the test kit ended or did not become ready; the message carries the tail of its log."""
 
 
 @dataclass(slots=True)
