@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from steward.alerting.pack import inhibitions
-
 from services.alerting import metrics
 from services.alerting.core.adoption import Contents
 from services.alerting.core.channel_units import configuration
@@ -41,6 +39,7 @@ from services.alerting.engine.rendering import RenderingChannels, RenderingRules
 from services.alerting.settings import AlertingGroup, AlertingSettings
 from steward.alerting.channels.secrets import SUFFIX as SECRET_SUFFIX
 from steward.alerting.channels.target import OwnWebhook, Target
+from steward.alerting.pack import inhibitions
 from steward.bus.errors import BusClosed, BusError
 from steward.errors import ConfigurationError
 from steward.kube.errors import KubeError
@@ -200,12 +199,13 @@ class Alerting:
         if around.chosen.by is Delivery.OPERATOR:
             rules = OperatorObjects(self._chassis.kube, Kept(PROMETHEUS_RULES, operator.rule_labels))
             return Adopting(rules), None
-        by_files = files.rules and files.alertmanager and files.good and around.prometheus and around.alertmanager
-        if around.chosen.by is not Delivery.FILES or not by_files:
+        prometheus, alertmanager = around.prometheus, around.alertmanager
+        if around.chosen.by is not Delivery.FILES or prometheus is None or alertmanager is None:
             return None, None
-        assert files.rules and files.alertmanager and files.good and around.prometheus and around.alertmanager
+        if files.rules is None or files.alertmanager is None or files.good is None:
+            return None, None
         live, kept = Folder(files.rules, RULE_SUFFIX), Folder(files.good / "rules", RULE_SUFFIX)
-        rule_files = FileRules(live, kept, around.prometheus)
+        rule_files = FileRules(live, kept, prometheus)
 
         def rendering(contents: Contents) -> str:
             return configuration(contents, channels.target(self._looking.seen))
@@ -213,7 +213,7 @@ class Alerting:
         route_file = FileRoutes(
             Folder(files.alertmanager, ".yml"),
             Folder(files.good / "channels", ROUTE_SUFFIX),
-            around.alertmanager,
+            alertmanager,
             rendering,
         )
         return Adopting(rule_files), Adopting(route_file)

@@ -43,6 +43,8 @@ def severe_mutes_lesser(equal: tuple[str, ...] = SAME_THING) -> Inhibition:
     return Inhibition((Matcher.equal("severity", Severity.CRITICAL.value),), (lesser,), equal)
 
 
-def of_alerts(source: tuple[Matcher, ...], targets: Iterable[str], equal: tuple[str, ...], whose: Matcher) -> Inhibition:
+def of_alerts(
+    source: tuple[Matcher, ...], targets: Iterable[str], equal: tuple[str, ...], whose: Matcher
+) -> Inhibition:
     """One about alerts by name, all of which bear `whose`. Several clusters that share an Alertmanager stay apart."""
     return Inhibition(source, (whose, Matcher.any_of("alertname", sorted(set(targets)))), ("cluster", *equal))

@@ -3,14 +3,13 @@
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
+from services.alerting.core.units import ANNOTATED, Refusal, RuleUnit, WatchedAlert
 from steward.alerting.blindness import blind
+from steward.alerting.monitoring import Monitoring
 from steward.alerting.objectives.facts import MeshFacts
 from steward.alerting.objectives.rendering import RenderedPolicy, rendered_annotations, rendered_policy
 from steward.alerting.pack import shipped_pack
 from steward.alerting.rendering import Rendered, render
-
-from services.alerting.core.units import ANNOTATED, Refusal, RuleUnit, WatchedAlert
-from steward.alerting.monitoring import Monitoring
 from steward.alerting.rules import Group, rule_document
 from steward.resources.alert_policy import AlertPolicy, TargetStatus
 from steward.yamlvalue import render_yaml

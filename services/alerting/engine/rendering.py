@@ -3,6 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from services.alerting.core.channel_units import channel_unit
+from services.alerting.core.rule_units import Surroundings, own_expressions, rule_units
+from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
+from services.alerting.edges.secrets import ChannelSecrets
+from services.alerting.edges.watched import Watched
+from services.alerting.engine.looking import Sighting
+from steward.alerting.channels.target import Target
 from steward.alerting.objectives.facts import (
     POLICY,
     MeshFacts,
@@ -11,14 +18,6 @@ from steward.alerting.objectives.facts import (
     profile_facts,
     service_facts,
 )
-
-from services.alerting.core.channel_units import channel_unit
-from services.alerting.core.rule_units import Surroundings, own_expressions, rule_units
-from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
-from services.alerting.edges.secrets import ChannelSecrets
-from services.alerting.edges.watched import Watched
-from services.alerting.engine.looking import Sighting
-from steward.alerting.channels.target import Target
 from steward.kube.mesh_resources import GRPC_ROUTES, HTTP_ROUTES, POLICY_HTTP_ROUTES, SERVICE_PROFILES
 from steward.monitoring.prometheus import Prometheus
 

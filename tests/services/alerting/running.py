@@ -10,9 +10,6 @@ from typing import TypeVar
 
 import yaml
 from prometheus_client import CollectorRegistry
-from steward.testing.monitoring.alertmanager import Alertmanager
-from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
-from steward.testing.monitoring.tools import MonitoringTools
 
 from services.alerting.metrics import METRICS
 from services.alerting.service import serve
@@ -25,7 +22,12 @@ from services.alerting.settings import (
     TempoSettings,
     WebhookSettings,
 )
+from steward.bus.client import Bus
 from steward.bus.settings import BusSettings
+from steward.bus.streams import Start
+from steward.clock import SystemClock
+from steward.events.base import Event
+from steward.events.subjects import subject_filter
 from steward.jsonvalue import JsonObject
 from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, SECRETS, SERVICES, Resource
 from steward.resources import KINDS
@@ -36,14 +38,19 @@ from steward.resources.definitions import definition
 from steward.service.health import Health
 from steward.service.runtime import lent
 from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
+from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd_pages.synthetic import SyntheticLinkerd
+from steward.testing.monitoring.alertmanager import Alertmanager
+from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
+from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.nats import NatsServer, free_ports
 
 PATIENCE = 90.0
 CLUSTER = "testing"
 HOME = "linkerd-steward"
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
 NOTHING_YET = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 """What an Alertmanager starts with, before the service has written anything."""
 
@@ -150,7 +157,7 @@ class World:
 
     def delete(self, resource: Resource, name: str, namespace: str) -> None:
         """Take an object away."""
-        self.kubernetes.cluster.delete(resource, name, namespace)
+        Undertaker(self.kubernetes.cluster).delete(resource, name, namespace)
 
     def find_policy(self, name: str, namespace: str = "shop") -> AlertPolicy:
         """As it is at this moment."""
@@ -183,6 +190,35 @@ class World:
             return found if found is not None and current and found.reason == reason else None
 
         return await self._until(holds, lambda: f"{name} never was {reason}: {self.find_channel(name, namespace)}")
+
+    async def event(self, kind: type[E], holds: Callable[[E], bool] = lambda _event: True) -> E:
+        """The first event of a kind that is as `holds` says, waited for."""
+        async with self._bus() as bus, asyncio.timeout(PATIENCE):
+            async for envelope in bus.tail(subject_filter(kind.name, cluster=CLUSTER), start=Start.ALL):
+                if isinstance(envelope.data, kind) and holds(envelope.data):
+                    return envelope.data
+        raise AssertionError(f"no {kind.name} ever came")
+
+    async def events(self, kind: type[E]) -> list[E]:
+        """All of a kind so far."""
+        async with self._bus() as bus:
+            wanted = subject_filter(kind.name, cluster=CLUSTER)
+            return [
+                each.data
+                async for each in bus.tail(wanted, start=Start.ALL, follow=False)
+                if isinstance(each.data, kind)
+            ]
+
+    @asynccontextmanager
+    async def _bus(self) -> AsyncIterator[Bus]:
+        bus = await Bus.connect(
+            BusSettings(servers=(self.nats.url,), cluster=CLUSTER), name="test", clock=SystemClock()
+        )
+        try:
+            await bus.reconcile()
+            yield bus
+        finally:
+            await bus.close()
 
     async def _until(self, holds: Callable[[], T | None], otherwise: Callable[[], str]) -> T:
         """Look after every write."""
@@ -234,7 +270,7 @@ async def world(tools: MonitoringTools, folder: Path, mesh: SyntheticLinkerd | N
         kubernetes = await stack.enter_async_context(FakeKubernetes())
         nats = await stack.enter_async_context(NatsServer())
         alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
-        options = PrometheusOptions(document=configuration(mesh, rules, alertmanager.url))
+        options = PrometheusOptions(document=scraping(mesh, rules, alertmanager.url))
         prometheus = await stack.enter_async_context(Prometheus(tools, options))
         for kind in KINDS:
             kubernetes.cluster.create(CRDS, yaml.safe_load(yaml.safe_dump(definition(kind))))
@@ -244,7 +280,7 @@ async def world(tools: MonitoringTools, folder: Path, mesh: SyntheticLinkerd | N
         yield World(kubernetes, nats, prometheus, alertmanager, folder, port, token)
 
 
-def configuration(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: str, prefix: str = "") -> str:
+def scraping(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: str, prefix: str = "") -> str:
     """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster."""
     scrapes = mesh.scrapes(prefix=prefix) if mesh is not None else ()
     document: JsonObject = {
