@@ -62,9 +62,7 @@ CONFORMANCE_FAILED = gauge(
 UNREAD_FACTS = gauge(
     f"{PREFIX}_unread_facts", "Things that could not be read or understood, by what they were for.", "fact"
 )
-BLIND = gauge(
-    f"{PREFIX}_blind_alerts", "Alerts of a policy whose metrics this Prometheus does not have.", "policy"
-)
+BLIND = gauge(f"{PREFIX}_blind_alerts", "Alerts of a policy whose metrics this Prometheus does not have.", "policy")
 WATCHDOG_SEEN = gauge(
     f"{PREFIX}_watchdog_seen_timestamp_seconds", "When the Watchdog last came back through Alertmanager."
 )

@@ -32,14 +32,15 @@ from services.alerting.engine.adopting import Adopting
 from services.alerting.engine.announcing import Announcing
 from services.alerting.engine.applying import Applying, Means
 from services.alerting.engine.bell import Bell
+from services.alerting.engine.exporting import Exporting
 from services.alerting.engine.hearing import Hearing
 from services.alerting.engine.looking import Looking
-from services.alerting.engine.own_alerts import OwnAlerts
+from services.alerting.engine.own_alerts import OwnAlerts, Silencing
 from services.alerting.engine.rendering import RenderingChannels, RenderingRules
 from services.alerting.settings import AlertingGroup, AlertingSettings
 from steward.alerting.channels.secrets import SUFFIX as SECRET_SUFFIX
 from steward.alerting.channels.target import OwnWebhook, Target
-from steward.alerting.pack import inhibitions
+from steward.alerting.pack import inhibitions, shipped_pack
 from steward.bus.errors import BusClosed, BusError
 from steward.errors import ConfigurationError
 from steward.kube.errors import KubeError
@@ -106,10 +107,11 @@ class Alerting:
         self._looking = Looking(
             around.prometheus,
             around.alertmanager,
-            lambda: None,
+            lambda: self._exporting.linkerd(),
             forced=group.prometheus.scrape,
             log=chassis.log,
         )
+        self._exporting = Exporting(chassis, settings.cluster.linkerd_namespace, lambda: self._looking.seen)
         self._home = settings.cluster.namespace
         self._linkerd = settings.cluster.linkerd_namespace
         self._hearing = Hearing(chassis)
@@ -131,6 +133,7 @@ class Alerting:
             tasks.create_task(
                 self._looking.look_for_ever(chassis.clock, group.tempo.look_again, self._bell.ring), name="look"
             )
+            tasks.create_task(self._exporting.run(group.tempo.look_again), name="export")
             tasks.create_task(self._apply(), name="apply")
             tasks.create_task(self._announce_all(), name="announce")
             if self._around.alertmanager is not None:
@@ -138,6 +141,8 @@ class Alerting:
                 tasks.create_task(own.hear(group.tempo.begin_again), name="hear events")
                 tasks.create_task(own.keep_telling(group.tempo.refresh), name="tell own alerts")
                 tasks.create_task(self._compare(self._around.alertmanager), name="compare alerts")
+                silencing = Silencing(chassis, self._around.alertmanager, self._exporting.upgrades, _muted())
+                tasks.create_task(silencing.keep(group.tempo.refresh), name="silence")
 
     async def _apply(self) -> None:
         await self._watched.synced()
@@ -234,3 +239,8 @@ class Alerting:
             own=OwnWebhook(url, token_file=str(webhook.token_file or "")),
             inhibitions=inhibitions(),
         )
+
+
+def _muted() -> tuple[str, ...]:
+    """Alerts that an upgrade in progress explains."""
+    return tuple(alert.name for alert in shipped_pack().alerts if alert.muted_by_upgrade)

@@ -21,6 +21,11 @@ class UpgradeSeen:
     name: str
     acts: bool
     """Whether it is changing the cluster, or will in a moment: begun, and neither over nor standing still."""
+    uid: str = ""
+    from_version: str = ""
+    to_version: str = ""
+    since: datetime | None = None
+    """When it began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +53,14 @@ def upgrade_seen(run: JsonObject) -> UpgradeSeen:
     )
     begun = dig(run, "status", "startedAt") is not None and dig(run, "status", "finishedAt") is None
     real = text(run, "spec", "dryRun", default="None") == "None"
-    return UpgradeSeen(text(run, "metadata", "name"), acts=progressing and begun and real)
+    return UpgradeSeen(
+        name=text(run, "metadata", "name"),
+        acts=progressing and begun and real,
+        uid=text(run, "metadata", "uid"),
+        from_version=text(run, "status", "snapshot", "fromVersion"),
+        to_version=text(run, "spec", "target"),
+        since=moment(text(run, "status", "startedAt")),
+    )
 
 
 def conformance_seen(run: JsonObject) -> ConformanceSeen:
