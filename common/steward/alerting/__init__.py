@@ -8,4 +8,12 @@ families    which metrics each version of Linkerd exposes
 pack        the policy for the control plane, as data in `shipped/`, and what keeps which of its alerts quiet
 rendering   its rules for one monitoring and one policy, and why some are left out
 blindness   which alerts cannot fire, because their metrics are missing
+channels    AlertChannels as Alertmanager's configuration
+inhibition  which alerts keep others quiet
+matching    whether an alert fits matchers
+routing     who would be told of an alert, and why
+webhook     what Alertmanager posts
+told        the same as transitions, each of them once
+standing    which of our own alerts last, and what Alertmanager is to be told
+silences    what an upgrade in progress silences
 """

@@ -1,8 +1,8 @@
 """What is carried as one piece: the rules of one policy, or the route of one channel."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from steward.resources.alert_channel import AlertChannel
+from steward.resources.alert_channel import AlertChannel, SecretRef
 from steward.resources.alert_policy import AlertPolicy, TargetStatus
 
 ANNOTATED = "_annotated"
@@ -62,8 +62,8 @@ class ChannelUnit:
     content: str | None
     kind: str = ""
     refusal: Refusal | None = None
-    secrets: tuple[tuple[str, str], ...] = field(default=())
-    """Secret and key of what it needs, in its own namespace."""
+    secrets: tuple[SecretRef, ...] = ()
+    """What it needs, in its own namespace."""
 
     @property
     def name(self) -> str:

@@ -6,7 +6,8 @@ from datetime import timedelta
 
 from structlog.typing import FilteringBoundLogger
 
-from services.alerting.core.scrape_detection import detected
+from services.alerting.core.scrape_detection import detect
+from services.alerting.core.targets import targets_in
 from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
 from steward.clock import Clock
 from steward.jsonvalue import Json, JsonObject, rows, text
@@ -85,7 +86,7 @@ class Looking:
         targets = await prometheus.targets()
         names = await prometheus.metric_names()
         groups = await prometheus.groups()
-        found = detected(targets, forced=self._forced)
+        found = detect(targets_in(targets), wished=self._forced)
         monitoring = replace(
             seen.monitoring,
             scrape=found.profile,
