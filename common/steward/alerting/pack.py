@@ -1,7 +1,6 @@
 """The policy for the control plane and its proxies, as it is shipped: alerts as data, in `shipped/`."""
 
 import re
-from collections.abc import Iterable
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
@@ -13,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from steward.alerting.families import Exposer
-from steward.alerting.inhibition import Inhibition
+from steward.alerting.inhibition import Inhibition, of_alerts, severe_mutes_lesser
 from steward.alerting.promql import Matcher
 from steward.alerting.reading import read
 from steward.alerting.rules import Severity
@@ -159,16 +158,14 @@ def parse_group(file: str, document: str) -> PackGroup:
 
 @cache
 def inhibitions() -> tuple[Inhibition, ...]:
-    """Which alert keeps which of the pack quiet, besides the milder tiers of one that fires: `severe_mutes_lesser`.
-
-    Several clusters that share an Alertmanager stay apart by the label `cluster`, where they have it.
-    """
+    """Which alert keeps which others quiet: the severe tier of one its milder tiers, and a cause its consequences."""
     pack = shipped_pack()
     pairs = sorted(((cause, alert.name) for alert in pack.alerts for cause in alert.causes), key=_key)
-    return tuple(
-        Inhibition(_source(cause, pack), _target(name for _, name in members), ("cluster", *cause.equal))
+    caused = (
+        of_alerts(_source(cause, pack), (name for _, name in members), cause.equal, _steward())
         for cause, members in groupby(pairs, key=lambda pair: pair[0])
     )
+    return (severe_mutes_lesser(), *caused)
 
 
 def _key(pair: tuple[Cause, str]) -> tuple[str, str, str, tuple[str, ...], str]:
@@ -180,10 +177,6 @@ def _source(cause: Cause, pack: Pack) -> tuple[Matcher, ...]:
     said = {"alertname": cause.alert, "component": cause.component, "severity": cause.severity or ""}
     matchers = tuple(Matcher.equal(label, str(value)) for label, value in said.items() if value)
     return (_steward(), *matchers) if pack.find(cause.alert) is not None else matchers
-
-
-def _target(names: Iterable[str]) -> tuple[Matcher, ...]:
-    return (_steward(), Matcher.any_of("alertname", sorted(set(names))))
 
 
 def _steward() -> Matcher:
