@@ -48,7 +48,7 @@ from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.nats import NatsServer, free_ports
 
-PATIENCE = 90.0
+PATIENCE = 25.0
 CLUSTER = "testing"
 HOME = "linkerd-steward"
 T = TypeVar("T")

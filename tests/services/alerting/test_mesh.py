@@ -34,6 +34,7 @@ async def test_nothing_fires_or_pends_on_a_healthy_mesh_of_any_version(
         around = meshed.around
         around.policy("control-plane", PACK, HOME)
         await around.policy_says("control-plane", "InForce", "Applied", HOME)
+        await around.policy_says("control-plane", "Sighted", "MetricsThere", HOME)
         await around.scraped(times=8)
         assert await alerts(around) == {}
 
