@@ -12,7 +12,7 @@ def test_secrets_are_files_and_each_channel_has_its_own() -> None:
     found = rendered(
         [channel(namespace, kind, **KINDS[kind]) for namespace in (HOME, "emojivoto") for kind in KINDS], target()
     )
-    named = {text(each) for each in walk(document_of(found)) if text(each).endswith(".secret")}
+    named = {text(each) for each in walk(found.document) if text(each).endswith(".secret")}
     assert {each.path for each in found.secret_files} == named
     assert f"/etc/linkerd-steward/secrets/{HOME}+smtp+password.secret" in named
     assert "/etc/linkerd-steward/secrets/emojivoto+smtp+password.secret" in named
