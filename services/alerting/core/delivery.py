@@ -53,9 +53,7 @@ def chosen(wish: Wish, *, operator_is_there: bool) -> Chosen:
 
 def _by_files(wish: Wish) -> Chosen:
     if wish.delivery is Delivery.OPERATOR:
-        return Chosen(
-            None, "both ways are configured: take the folders away, or the word Operator"
-        )
+        return Chosen(None, "both ways are configured: take the folders away, or the word Operator")
     if wish.folders_named < 4:
         return Chosen(None, f"delivery by files needs all of {_FOLDERS}")
     if not wish.reloads:

@@ -1,8 +1,9 @@
 """What is carried as one piece: the rules of one policy, or the route of one channel."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from steward.resources.alert_channel import AlertChannel
+from steward.alerting.rules import Group
+from steward.resources.alert_channel import AlertChannel, SecretRef
 from steward.resources.alert_policy import AlertPolicy, TargetStatus
 
 ANNOTATED = "_annotated"
@@ -37,6 +38,9 @@ class RuleUnit:
     rules: int = 0
     targets: tuple[TargetStatus, ...] = ()
     alerts: tuple[WatchedAlert, ...] = ()
+    """Of objectives: their rules are many and alike, so what they need is told beside them."""
+    groups: tuple[Group, ...] = ()
+    """All others, whose needs are read from their queries."""
     refusal: Refusal | None = None
     policy: AlertPolicy | None = None
     """None for what annotations ask for."""
@@ -62,8 +66,8 @@ class ChannelUnit:
     content: str | None
     kind: str = ""
     refusal: Refusal | None = None
-    secrets: tuple[tuple[str, str], ...] = field(default=())
-    """Secret and key of what it needs, in its own namespace."""
+    secrets: tuple[SecretRef, ...] = ()
+    """What it needs, in its own namespace."""
 
     @property
     def name(self) -> str:

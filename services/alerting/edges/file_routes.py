@@ -8,14 +8,14 @@ from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import Refused
 
 CONFIGURATION = "alertmanager.yml"
-SUFFIX = ".json"
+SUFFIX = ".yaml"
 
 Rendering = Callable[[Contents], str]
 """All channels, as they are kept, as one configuration."""
 
 
 class FileRoutes:
-    """A carrier; the name of each content is that of a channel, the content is the channel as JSON."""
+    """A carrier; the name of each content is that of a channel, the content is the channel itself."""
 
     def __init__(self, live: Folder, kept: Folder, alertmanager: Alertmanager, rendering: Rendering) -> None:
         self._live = live

@@ -8,15 +8,10 @@ from dataclasses import dataclass
 from services.alerting.core.units import ChannelUnit, Refusal
 from services.alerting.edges.folder import Folder
 from services.alerting.edges.objects import Objects
+from steward.alerting.channels.secrets import file_name
 from steward.jsonvalue import text
 from steward.kube.errors import Forbidden
-
-SUFFIX = ".secret"
-
-
-def file_name(namespace: str, secret: str, key: str) -> str:
-    """The file of one entry. A plus is in no name of Kubernetes, so no two entries share a file."""
-    return f"{namespace}+{secret}+{key}{SUFFIX}"
+from steward.resources.alert_channel import SecretRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +28,9 @@ class ChannelSecrets:
         kept = self.folder.read()
         for unit in units:
             namespace = unit.channel.metadata.namespace
-            for secret, key in unit.secrets:
-                name = file_name(namespace, secret, key)
-                found = await self._entry(namespace, secret, key)
+            for entry in unit.secrets:
+                name = file_name(namespace, entry)
+                found = await self._entry(namespace, entry)
                 if isinstance(found, Refusal):
                     refused[unit.name] = found
                     if name in kept:
@@ -46,10 +41,10 @@ class ChannelSecrets:
         self.folder.write(files)
         return refused
 
-    async def _entry(self, namespace: str, secret: str, key: str) -> str | Refusal:
-        where = f"Secret {namespace}/{secret}"
+    async def _entry(self, namespace: str, entry: SecretRef) -> str | Refusal:
+        where, key = f"Secret {namespace}/{entry.name}", entry.key
         try:
-            found = await self.objects.secret(namespace, secret)
+            found = await self.objects.secret(namespace, entry.name)
         except Forbidden:
             message = (
                 f"{where} may not be read: bind the Role that lets alerting get it, see deploy/README.md, or put the "

@@ -1,0 +1,381 @@
+"""The whole service beside a real Prometheus, a real Alertmanager and a real NATS server, on a fake Kubernetes API."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import TypeVar
+
+import yaml
+from prometheus_client import CollectorRegistry, start_http_server
+
+from services.alerting.metrics import METRICS
+from services.alerting.service import serve
+from services.alerting.settings import (
+    AlertingGroup,
+    AlertingSettings,
+    AlertmanagerSettings,
+    FilesSettings,
+    PrometheusSettings,
+    TempoSettings,
+    WebhookSettings,
+)
+from steward.bus.client import Bus
+from steward.bus.settings import BusSettings
+from steward.bus.streams import Start
+from steward.clock import SystemClock
+from steward.events.base import Event
+from steward.events.subjects import subject_filter
+from steward.jsonvalue import Json, JsonObject, text
+from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, PODS, SECRETS, SERVICES, Resource
+from steward.linkerd.version import Version
+from steward.resources import KINDS
+from steward.resources.alert_channel import AlertChannel
+from steward.resources.alert_policy import AlertPolicy
+from steward.resources.base import Condition, condition_of
+from steward.resources.definitions import definition
+from steward.service.health import Health
+from steward.service.runtime import lent
+from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
+from steward.testing.kubernetes.deletion import Undertaker
+from steward.testing.kubernetes.server import FakeKubernetes
+from steward.testing.linkerd.mesh import SimulatedMesh
+from steward.testing.linkerd_pages.synthetic import MeshPod, SyntheticLinkerd
+from steward.testing.monitoring.alertmanager import Alertmanager
+from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
+from steward.testing.monitoring.tools import MonitoringTools
+from steward.testing.nats import NatsServer, free_ports
+
+PATIENCE = 90.0
+CLUSTER = "testing"
+HOME = "linkerd-steward"
+T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+ALERTING: JsonObject = {"namespace": HOME, "service": "linkerd-steward-alerting", "container": "alerting"}
+NOTHING_YET = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
+"""What an Alertmanager starts with, before the service has written anything."""
+
+
+@dataclass
+class Replica:
+    """One running copy of the service."""
+
+    task: asyncio.Task[None]
+    registry: CollectorRegistry
+    shut: Callable[[], None]
+
+    async def stop(self) -> None:
+        """End it as a signal would, and wait."""
+        self.task.cancel()
+        await asyncio.wait([self.task], timeout=PATIENCE)
+        self.shut()
+
+    def sample(self, name: str, **labels: str) -> float | None:
+        """A metric of its own."""
+        return self.registry.get_sample_value(f"steward_alerting_{name}", labels)
+
+
+@dataclass
+class World:
+    """Everything around the service."""
+
+    kubernetes: FakeKubernetes
+    nats: NatsServer
+    prometheus: Prometheus
+    alertmanager: Alertmanager
+    folder: Path
+    port: int
+    metrics_port: int
+    token: Path
+
+    def group(self) -> AlertingGroup:
+        """Settings for delivery by files, quick about everything."""
+        return AlertingGroup(
+            prometheus=PrometheusSettings(url=self.prometheus.url),
+            alertmanager=AlertmanagerSettings(url=self.alertmanager.url),
+            files=FilesSettings(
+                rules=self.folder / "rules",
+                alertmanager=self.folder / "alertmanager",
+                secrets=self.folder / "secrets",
+                good=self.folder / "good",
+            ),
+            webhook=WebhookSettings(port=self.port, token_file=self.token),
+            tempo=TempoSettings(
+                settle=timedelta(milliseconds=100),
+                look_again=timedelta(seconds=1),
+                begin_again=timedelta(milliseconds=200),
+                refresh=timedelta(seconds=1),
+                ends_after=timedelta(seconds=10),
+            ),
+        )
+
+    def start(self, group: AlertingGroup | None = None) -> Replica:
+        """Start a replica."""
+        registry = CollectorRegistry()
+        settings = AlertingSettings(
+            bus=BusSettings(
+                servers=(self.nats.url,),
+                cluster=CLUSTER,
+                publish_deadline=timedelta(seconds=2),
+                drain_deadline=timedelta(seconds=1),
+            ),
+            cluster=ClusterSettings(kubeconfig=self.kubernetes.kubeconfig()),
+            lease=LeaseSettings(duration=timedelta(seconds=2)),
+            log=LogSettings(level="error"),
+            alerting=group or self.group(),
+        )
+        server, thread = start_http_server(self.metrics_port, "127.0.0.1", registry)
+
+        def shut() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return Replica(asyncio.create_task(_run(settings, registry)), registry, shut)
+
+    @asynccontextmanager
+    async def running(self, group: AlertingGroup | None = None) -> AsyncIterator[Replica]:
+        """A replica for the length of a block; what it died of is raised."""
+        replica = self.start(group)
+        try:
+            yield replica
+        finally:
+            await replica.stop()
+            if not replica.task.cancelled():
+                replica.task.result()
+
+    def policy(self, name: str, spec: JsonObject, namespace: str = "shop") -> None:
+        """Make an AlertPolicy, or give it another spec."""
+        self._put(ALERT_POLICIES, namespace, name, {"spec": spec})
+
+    def channel(self, name: str, spec: JsonObject, namespace: str = HOME) -> None:
+        """Make an AlertChannel, or give it another spec."""
+        self._put(ALERT_CHANNELS, namespace, name, {"spec": spec})
+
+    def secret(self, name: str, values: Mapping[str, str], namespace: str = HOME) -> None:
+        """Make a Secret."""
+        self._put(SECRETS, namespace, name, {"stringData": dict(values)})
+
+    def service(self, name: str, namespace: str = "shop", annotations: Mapping[str, str] | None = None) -> None:
+        """Make a Service with one HTTP port."""
+        self._put(
+            SERVICES,
+            namespace,
+            name,
+            {"spec": {"ports": [{"name": "http", "port": 8080}], "selector": {"app": name}}},
+            annotations,
+        )
+
+    def delete(self, resource: Resource, name: str, namespace: str) -> None:
+        """Take an object away."""
+        Undertaker(self.kubernetes.cluster).delete(resource, name, namespace)
+
+    def find_policy(self, name: str, namespace: str = "shop") -> AlertPolicy:
+        """As it is at this moment."""
+        return AlertPolicy.of(self.kubernetes.cluster.get(ALERT_POLICIES, name, namespace))
+
+    def find_channel(self, name: str, namespace: str = HOME) -> AlertChannel:
+        """As it is at this moment."""
+        return AlertChannel.of(self.kubernetes.cluster.get(ALERT_CHANNELS, name, namespace))
+
+    async def policy_says(self, name: str, kind: str, reason: str, namespace: str = "shop") -> Condition:
+        """Wait until a condition of the policy's own generation has that reason."""
+
+        def holds() -> Condition | None:
+            policy = self.find_policy(name, namespace)
+            found = condition_of(policy.status.conditions, kind) if policy.status else None
+            current = found is not None and found.observed_generation == policy.metadata.generation
+            return found if found is not None and current and found.reason == reason else None
+
+        return await self._until(
+            holds, lambda: f"{name}: {kind} never was {reason}: {self.find_policy(name, namespace)}"
+        )
+
+    async def channel_says(self, name: str, reason: str, namespace: str = HOME) -> Condition:
+        """Wait until the channel says of being in force what it should."""
+
+        def holds() -> Condition | None:
+            channel = self.find_channel(name, namespace)
+            found = condition_of(channel.status.conditions, "InForce") if channel.status else None
+            current = found is not None and found.observed_generation == channel.metadata.generation
+            return found if found is not None and current and found.reason == reason else None
+
+        return await self._until(holds, lambda: f"{name} never was {reason}: {self.find_channel(name, namespace)}")
+
+    async def scraped(self, *, times: int) -> None:
+        """Wait until Prometheus has evaluated its rules so often, on top of as many scrapes."""
+        before = await self._evaluations()
+        async with asyncio.timeout(PATIENCE):
+            while await self._evaluations() < before + times:
+                await SystemClock().sleep(timedelta(milliseconds=200))
+
+    async def _evaluations(self) -> float:
+        page = await self.prometheus.query("sum(count_over_time(up{job='linkerd-steward'}[1h]))")
+        return sum(each.value for each in page)
+
+    async def event(self, kind: type[E], holds: Callable[[E], bool] = lambda _event: True) -> E:
+        """The first event of a kind that is as `holds` says, waited for."""
+        async with self._bus() as bus, asyncio.timeout(PATIENCE):
+            async for envelope in bus.tail(subject_filter(kind.name, cluster=CLUSTER), start=Start.ALL):
+                if isinstance(envelope.data, kind) and holds(envelope.data):
+                    return envelope.data
+        raise AssertionError(f"no {kind.name} ever came")
+
+    async def events(self, kind: type[E]) -> list[E]:
+        """All of a kind so far."""
+        async with self._bus() as bus:
+            wanted = subject_filter(kind.name, cluster=CLUSTER)
+            return [
+                each.data
+                async for each in bus.tail(wanted, start=Start.ALL, follow=False)
+                if isinstance(each.data, kind)
+            ]
+
+    @asynccontextmanager
+    async def _bus(self) -> AsyncIterator[Bus]:
+        bus = await Bus.connect(
+            BusSettings(servers=(self.nats.url,), cluster=CLUSTER), name="test", clock=SystemClock()
+        )
+        try:
+            await bus.reconcile()
+            yield bus
+        finally:
+            await bus.close()
+
+    async def _until(self, holds: Callable[[], T | None], otherwise: Callable[[], str]) -> T:
+        """Look after every write."""
+        written = asyncio.Event()
+        self.kubernetes.on_write(lambda _: written.set())
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    written.clear()
+                    found = holds()
+                    if found is not None:
+                        return found
+                    await written.wait()
+        except TimeoutError:
+            raise AssertionError(otherwise()) from None
+
+    def _put(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        body: JsonObject,
+        annotations: Mapping[str, str] | None = None,
+    ) -> None:
+        metadata: JsonObject = {"name": name, "namespace": namespace}
+        if annotations:
+            metadata["annotations"] = dict(annotations)
+        cluster = self.kubernetes.cluster
+        if cluster.find(NAMESPACES, namespace) is None:
+            cluster.create(NAMESPACES, {"metadata": {"name": namespace}})
+        found = cluster.find(resource, name, namespace)
+        whole: JsonObject = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": metadata, **body}
+        if found is None:
+            cluster.create(resource, whole)
+        else:
+            cluster.replace(resource, {**yaml.safe_load(yaml.safe_dump(found)), **body})
+
+
+@asynccontextmanager
+async def world(tools: MonitoringTools, folder: Path) -> AsyncIterator[World]:
+    """A cluster without a mesh, and without policies."""
+    async with AsyncExitStack() as stack:
+        kubernetes = await _kubernetes(stack)
+        yield await _around(stack, kubernetes, tools, folder)
+
+
+@dataclass
+class Meshed:
+    """A cluster with a mesh, and the pages of metrics that its pods have."""
+
+    around: World
+    mesh: SimulatedMesh
+    pages: SyntheticLinkerd
+
+
+@asynccontextmanager
+async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -> AsyncIterator[Meshed]:
+    """`web` calls `api`, two pods each; Prometheus scrapes all of the mesh."""
+    async with AsyncExitStack() as stack:
+        kubernetes = await _kubernetes(stack)
+        mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
+        await mesh.install(str(version))
+        mesh.namespace("shop", annotations={"linkerd.io/inject": "enabled"})
+        for name in ("web", "api"):
+            mesh.workload("Deployment", "shop", name, replicas=2)
+        await mesh.settled()
+        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes)))
+        yield Meshed(await _around(stack, kubernetes, tools, folder, pages), mesh, pages)
+
+
+def _pods(kubernetes: FakeKubernetes) -> list[MeshPod]:
+    found = []
+    for pod in kubernetes.cluster.list(PODS):
+        workload = text(pod, "metadata", "generateName").rstrip("-").rpartition("-")[0]
+        namespace, name = text(pod, "metadata", "namespace"), text(pod, "metadata", "name")
+        found.append(MeshPod(namespace, name, workload, "api.shop" if workload == "web" else ""))
+    return found
+
+
+async def _kubernetes(stack: AsyncExitStack) -> FakeKubernetes:
+    kubernetes = await stack.enter_async_context(FakeKubernetes())
+    for kind in KINDS:
+        kubernetes.cluster.create(CRDS, yaml.safe_load(yaml.safe_dump(definition(kind))))
+    kubernetes.cluster.create(NAMESPACES, {"metadata": {"name": HOME}})
+    return kubernetes
+
+
+async def _around(
+    stack: AsyncExitStack,
+    kubernetes: FakeKubernetes,
+    tools: MonitoringTools,
+    folder: Path,
+    pages: SyntheticLinkerd | None = None,
+) -> World:
+    rules, configuration = folder / "rules", folder / "alertmanager" / "alertmanager.yml"
+    rules.mkdir(parents=True)
+    configuration.parent.mkdir()
+    configuration.write_text(NOTHING_YET)
+    token = folder / "token"
+    token.write_text("agreed\n")
+    nats = await stack.enter_async_context(NatsServer())
+    alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
+    port, metrics_port = free_ports(2)
+    options = PrometheusOptions(document=scraping(pages, rules, alertmanager, metrics_port))
+    prometheus = await stack.enter_async_context(Prometheus(tools, options))
+    return World(kubernetes, nats, prometheus, alertmanager, folder, port, metrics_port, token)
+
+
+def scraping(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: Alertmanager, own: int, prefix: str = "") -> str:
+    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster."""
+    scrapes = mesh.scrapes(prefix=prefix) if mesh is not None else ()
+    jobs: list[Json] = [
+        {"job_name": "linkerd-steward", "static_configs": [{"targets": [f"127.0.0.1:{own}"], "labels": ALERTING}]},
+        {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager.address]}]},
+    ]
+    for scrape in scrapes:
+        pages: list[Json] = [
+            {
+                "targets": [mesh.address if mesh is not None else ""],
+                "labels": {"__metrics_path__": path, "instance": path, **labels},
+            }
+            for path, labels in scrape.targets
+        ]
+        jobs.append({"job_name": scrape.job, "static_configs": pages})
+    document: JsonObject = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "rule_files": [f"{rules}/*.yaml"],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.address]}]}]},
+        "scrape_configs": jobs,
+    }
+    return yaml.safe_dump(document)
+
+
+async def _run(settings: AlertingSettings, registry: CollectorRegistry) -> None:
+    async with lent("alerting", settings, METRICS, registry=registry, health=Health()) as chassis:
+        await serve(chassis)
