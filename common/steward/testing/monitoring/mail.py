@@ -67,6 +67,7 @@ class SmtpSink:
         self._inbox = Inbox[Mail]()
         self._refusals: deque[str] = deque()
         self._server: asyncio.Server | None = None
+        self._sessions: list[_Session] = []
 
     @property
     def address(self) -> str:
@@ -98,9 +99,13 @@ class SmtpSink:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._server is not None:
-            self._server.close()
-            await self._server.wait_closed()
+        if self._server is None:
+            return
+        self._server.close()
+        # From Python 3.12 on a closed server waits for those who are still talking to it.
+        for session in self._sessions:
+            session.hang_up()
+        await self._server.wait_closed()
 
     # Named by aiosmtpd, which asks the handler of each session.
     async def handle_DATA(self, _server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
@@ -112,12 +117,12 @@ class SmtpSink:
         await self._inbox.put(_mail(envelope, encrypted=session.ssl is not None, user=user))
         return _TAKEN
 
-    def _session(self) -> SMTP:
+    def _session(self) -> "_Session":
         rules = self._rules
         with warnings.catch_warnings():
             # aiosmtpd warns of passwords without encryption. It is right, and this is the loopback device.
             warnings.simplefilter("ignore", UserWarning)
-            return _Session(
+            session = _Session(
                 self,
                 hostname="127.0.0.1",
                 loop=asyncio.get_running_loop(),
@@ -127,6 +132,8 @@ class SmtpSink:
                 auth_require_tls=rules.tls is not None,
                 authenticator=self._login if rules.user else None,
             )
+        self._sessions.append(session)
+        return session
 
     def _login(self, _server: SMTP, _session: Session, _envelope: Envelope, _by: str, login: object) -> AuthResult:
         expected = LoginPassword(self._rules.user.encode(), self._rules.password.encode())
@@ -138,6 +145,11 @@ class _Session(SMTP):
     # As mail servers ask; Alertmanager takes no other words for it.
     AuthLoginUsernameChallenge = "Username:"
     AuthLoginPasswordChallenge = "Password:"
+
+    def hang_up(self) -> None:
+        """End the conversation, if it is not over."""
+        if self.transport is not None:
+            self.transport.close()
 
 
 def _mail(envelope: Envelope, *, encrypted: bool, user: str) -> Mail:
@@ -157,4 +169,4 @@ def _mail(envelope: Envelope, *, encrypted: bool, user: str) -> Mail:
 
 def _part(message: EmailMessage, kind: str) -> str:
     found = message.get_body((kind,))
-    return str(found.get_content()) if found is not None else ""
+    return str(found.get_content()).replace("\r\n", "\n") if found is not None else ""

@@ -102,6 +102,7 @@ class WebhookSink:
         return await self._inbox.until(wanted, within=within)
 
     async def __aenter__(self) -> Self:
+        self._over.clear()
         app = web.Application(client_max_size=_LARGEST)
         app.router.add_post("/{path:.*}", self._take)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
