@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from prometheus_client import CollectorRegistry
-from steward.testing.monitoring.alertmanager import Alertmanager
-from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
-from steward.testing.monitoring.tools import MonitoringTools
+from prometheus_client import CollectorRegistry, start_http_server
 
 from services.alerting.metrics import METRICS
 from services.alerting.service import serve
@@ -25,7 +22,12 @@ from services.alerting.settings import (
     TempoSettings,
     WebhookSettings,
 )
+from steward.bus.client import Bus
 from steward.bus.settings import BusSettings
+from steward.bus.streams import Start
+from steward.clock import SystemClock
+from steward.events.base import Event
+from steward.events.subjects import subject_filter
 from steward.jsonvalue import JsonObject
 from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, SECRETS, SERVICES, Resource
 from steward.resources import KINDS
@@ -36,14 +38,20 @@ from steward.resources.definitions import definition
 from steward.service.health import Health
 from steward.service.runtime import lent
 from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
+from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd_pages.synthetic import SyntheticLinkerd
+from steward.testing.monitoring.alertmanager import Alertmanager
+from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
+from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.nats import NatsServer, free_ports
 
 PATIENCE = 90.0
 CLUSTER = "testing"
 HOME = "linkerd-steward"
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+ALERTING: JsonObject = {"namespace": HOME, "service": "linkerd-steward-alerting", "container": "alerting"}
 NOTHING_YET = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 """What an Alertmanager starts with, before the service has written anything."""
 
@@ -54,11 +62,13 @@ class Replica:
 
     task: asyncio.Task[None]
     registry: CollectorRegistry
+    shut: Callable[[], None]
 
     async def stop(self) -> None:
         """End it as a signal would, and wait."""
         self.task.cancel()
         await asyncio.wait([self.task], timeout=PATIENCE)
+        self.shut()
 
     def sample(self, name: str, **labels: str) -> float | None:
         """A metric of its own."""
@@ -75,6 +85,7 @@ class World:
     alertmanager: Alertmanager
     folder: Path
     port: int
+    metrics_port: int
     token: Path
 
     def group(self) -> AlertingGroup:
@@ -113,7 +124,14 @@ class World:
             log=LogSettings(level="error"),
             alerting=group or self.group(),
         )
-        return Replica(asyncio.create_task(_run(settings, registry)), registry)
+        server, thread = start_http_server(self.metrics_port, "127.0.0.1", registry)
+
+        def shut() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return Replica(asyncio.create_task(_run(settings, registry)), registry, shut)
 
     @asynccontextmanager
     async def running(self, group: AlertingGroup | None = None) -> AsyncIterator[Replica]:
@@ -150,7 +168,7 @@ class World:
 
     def delete(self, resource: Resource, name: str, namespace: str) -> None:
         """Take an object away."""
-        self.kubernetes.cluster.delete(resource, name, namespace)
+        Undertaker(self.kubernetes.cluster).delete(resource, name, namespace)
 
     def find_policy(self, name: str, namespace: str = "shop") -> AlertPolicy:
         """As it is at this moment."""
@@ -183,6 +201,46 @@ class World:
             return found if found is not None and current and found.reason == reason else None
 
         return await self._until(holds, lambda: f"{name} never was {reason}: {self.find_channel(name, namespace)}")
+
+    async def scraped(self, *, times: int) -> None:
+        """Wait until Prometheus has evaluated its rules so often, on top of as many scrapes."""
+        before = await self._evaluations()
+        async with asyncio.timeout(PATIENCE):
+            while await self._evaluations() < before + times:
+                await SystemClock().sleep(timedelta(milliseconds=200))
+
+    async def _evaluations(self) -> float:
+        page = await self.prometheus.query("sum(count_over_time(up{job='linkerd-steward'}[1h]))")
+        return sum(each.value for each in page)
+
+    async def event(self, kind: type[E], holds: Callable[[E], bool] = lambda _event: True) -> E:
+        """The first event of a kind that is as `holds` says, waited for."""
+        async with self._bus() as bus, asyncio.timeout(PATIENCE):
+            async for envelope in bus.tail(subject_filter(kind.name, cluster=CLUSTER), start=Start.ALL):
+                if isinstance(envelope.data, kind) and holds(envelope.data):
+                    return envelope.data
+        raise AssertionError(f"no {kind.name} ever came")
+
+    async def events(self, kind: type[E]) -> list[E]:
+        """All of a kind so far."""
+        async with self._bus() as bus:
+            wanted = subject_filter(kind.name, cluster=CLUSTER)
+            return [
+                each.data
+                async for each in bus.tail(wanted, start=Start.ALL, follow=False)
+                if isinstance(each.data, kind)
+            ]
+
+    @asynccontextmanager
+    async def _bus(self) -> AsyncIterator[Bus]:
+        bus = await Bus.connect(
+            BusSettings(servers=(self.nats.url,), cluster=CLUSTER), name="test", clock=SystemClock()
+        )
+        try:
+            await bus.reconcile()
+            yield bus
+        finally:
+            await bus.close()
 
     async def _until(self, holds: Callable[[], T | None], otherwise: Callable[[], str]) -> T:
         """Look after every write."""
@@ -234,23 +292,23 @@ async def world(tools: MonitoringTools, folder: Path, mesh: SyntheticLinkerd | N
         kubernetes = await stack.enter_async_context(FakeKubernetes())
         nats = await stack.enter_async_context(NatsServer())
         alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
-        options = PrometheusOptions(document=configuration(mesh, rules, alertmanager.url))
+        port, metrics_port = free_ports(2)
+        options = PrometheusOptions(document=scraping(mesh, rules, alertmanager, metrics_port))
         prometheus = await stack.enter_async_context(Prometheus(tools, options))
         for kind in KINDS:
             kubernetes.cluster.create(CRDS, yaml.safe_load(yaml.safe_dump(definition(kind))))
         for name in (HOME, "shop", "linkerd"):
             kubernetes.cluster.create(NAMESPACES, {"metadata": {"name": name}})
-        port = free_ports(1)[0]
-        yield World(kubernetes, nats, prometheus, alertmanager, folder, port, token)
+        yield World(kubernetes, nats, prometheus, alertmanager, folder, port, metrics_port, token)
 
 
-def configuration(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: str, prefix: str = "") -> str:
+def scraping(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: Alertmanager, own: int, prefix: str = "") -> str:
     """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster."""
     scrapes = mesh.scrapes(prefix=prefix) if mesh is not None else ()
     document: JsonObject = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [f"{rules}/*.yaml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.removeprefix("http://")]}]}]},
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.address]}]}]},
         "scrape_configs": [
             {
                 "job_name": scrape.job,
@@ -263,6 +321,10 @@ def configuration(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: str,
                 ],
             }
             for scrape in scrapes
+        ]
+        + [
+            {"job_name": "linkerd-steward", "static_configs": [{"targets": [f"127.0.0.1:{own}"], "labels": ALERTING}]},
+            {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager.address]}]},
         ],
     }
     return yaml.safe_dump(document)

@@ -1,5 +1,7 @@
 """A client without processor time measures itself: what comes late by no more than that says nothing of the mesh."""
 
+import pytest
+
 from services.conformance.core.judge import proven
 from services.conformance.core.probes import balancing, timeouts
 from steward.conformance.results import Verdict
@@ -36,6 +38,19 @@ def test_what_else_is_wrong_stays_wrong_however_busy_the_client_was() -> None:
     assert judged.verdict is Verdict.FAILED
 
 
+@pytest.mark.parametrize("feature", ["timeout.request", "timeout.response", "timeout.route", "timeout.idle"])
+def test_a_quick_answer_that_is_given_up_while_its_client_was_kept_waiting_tells_nothing(feature: str) -> None:
+    probe = next(each for each in timeouts.PROBES if each.id == feature)
+    step = "steady" if feature == "timeout.idle" else "quick"
+
+    def told(own: float) -> Verdict:
+        given_up = calls(answer(), refusal(504, _SAID, late_seconds=own))
+        return proven(probe.proof, STAGE, evidence(FAMILY.healthy[feature], **{step: given_up})).verdict
+
+    assert told(own=0.2) is Verdict.INCONCLUSIVE
+    assert told(own=0.02) is Verdict.FAILED
+
+
 def test_where_quick_pods_are_slow_as_well_nobody_can_tell_that_the_slow_one_is_spared() -> None:
     probe = next(each for each in balancing.PROBES if each.id == "lb.ewma")
 
@@ -45,5 +60,5 @@ def test_where_quick_pods_are_slow_as_well_nobody_can_tell_that_the_slow_one_is_
         judged = proven(probe.proof, STAGE, evidence(BALANCING.healthy[probe.id], sample=sample))
         return f"{judged.verdict} {judged.reason}"
 
-    assert told(0.6) == f"{Verdict.INCONCLUSIVE} Starved"
+    assert told(1.2) == f"{Verdict.INCONCLUSIVE} Starved"
     assert told(0.06) == f"{Verdict.FAILED} Disproven"
