@@ -48,7 +48,7 @@ from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.nats import NatsServer, free_ports
 
-PATIENCE = 25.0
+PATIENCE = 90.0
 CLUSTER = "testing"
 HOME = "linkerd-steward"
 T = TypeVar("T")
@@ -346,17 +346,25 @@ async def _around(
     nats = await stack.enter_async_context(NatsServer())
     alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
     port, metrics_port = free_ports(2)
-    options = PrometheusOptions(document=scraping(pages, rules, alertmanager, metrics_port))
-    prometheus = await stack.enter_async_context(Prometheus(tools, options))
+    prometheus = await stack.enter_async_context(Prometheus(tools))
+    # Its own address, which it scrapes too, is known only now.
+    itself = (prometheus.address, alertmanager.address, f"127.0.0.1:{metrics_port}")
+    prometheus.configure(PrometheusOptions(document=scraping(pages, rules, itself)))
+    await prometheus.reload()
     return World(kubernetes, nats, prometheus, alertmanager, folder, port, metrics_port, token)
 
 
-def scraping(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: Alertmanager, own: int, prefix: str = "") -> str:
-    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster."""
+def scraping(mesh: SyntheticLinkerd | None, rules: Path, itself: tuple[str, str, str], prefix: str = "") -> str:
+    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster.
+
+    `itself`: addresses of Prometheus, of Alertmanager, and of the service's own metrics.
+    """
+    prometheus, alertmanager, own = itself
     scrapes = mesh.scrapes(prefix=prefix) if mesh is not None else ()
     jobs: list[Json] = [
-        {"job_name": "linkerd-steward", "static_configs": [{"targets": [f"127.0.0.1:{own}"], "labels": ALERTING}]},
-        {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager.address]}]},
+        {"job_name": "linkerd-steward", "static_configs": [{"targets": [own], "labels": ALERTING}]},
+        {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager]}]},
+        {"job_name": "prometheus", "static_configs": [{"targets": [prometheus]}]},
     ]
     for scrape in scrapes:
         pages: list[Json] = [
@@ -370,7 +378,7 @@ def scraping(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: Alertmana
     document: JsonObject = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [f"{rules}/*.yaml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.address]}]}]},
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": jobs,
     }
     return yaml.safe_dump(document)
