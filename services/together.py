@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry
 
+from services.alerting.metrics import METRICS as ALERTING_METRICS
+from services.alerting.service import serve as serve_alerting
+from services.alerting.settings import AlertingSettings
 from services.conformance.metrics import METRICS as CONFORMANCE_METRICS
 from services.conformance.service import serve as serve_conformance
 from services.conformance.settings import ConformanceSettings
@@ -35,6 +38,7 @@ MEMBERS = (
     Member("version-watcher", VersionWatcherSettings, VERSION_WATCHER_METRICS, serve_version_watcher),
     Member("upgrader", UpgraderSettings, UPGRADER_METRICS, serve_upgrader),
     Member("conformance", ConformanceSettings, CONFORMANCE_METRICS, serve_conformance),
+    Member("alerting", AlertingSettings, ALERTING_METRICS, serve_alerting),
 )
 
 Configure = Callable[[Member], ServiceSettings]

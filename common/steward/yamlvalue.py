@@ -41,5 +41,4 @@ def _refuse_depth(document: str | bytes, deepest: int) -> None:
 
 def render_yaml(value: Json) -> str:
     """`value` in the one form that it has here: members in order, nothing folded. What is equal is equal text."""
-    rendered = yaml.dump(value, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=1_000_000)
-    return cast("str", rendered)
+    return yaml.dump(value, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=1_000_000)

@@ -50,6 +50,7 @@ def test_everything_that_measures_is_found() -> None:
         "bus_latency",
         "bus_throughput",
         "conformance_suite",
+        "exported_gauges",
         "kube_reflector",
         "reconcile",
         "start_up",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from steward.jsonvalue import JsonObject, text
+from steward.jsonvalue import JsonObject, rows, text
 from steward.testing.cluster.binaries import cached
 from steward.testing.cluster.settings import ClusterTestSettings
 
@@ -18,6 +18,10 @@ OVERLAYS = ("development", "production")
 
 class KubectlMissing(Exception):
     """Neither the cache of the cluster tests nor the PATH has a kubectl."""
+
+
+class DoesNotRender(AssertionError):
+    """kustomize refuses it."""
 
 
 def kubectl() -> Path:
@@ -34,11 +38,14 @@ def kubectl() -> Path:
 @cache
 def rendered(overlay: str) -> str:
     """The manifest of an overlay."""
-    done = subprocess.run(
-        [str(kubectl()), "kustomize", str(DEPLOY / "overlays" / overlay)], capture_output=True, text=True, check=False
-    )
+    return built(DEPLOY / "overlays" / overlay)
+
+
+def built(folder: Path) -> str:
+    """The manifest of a kustomization. Raise DoesNotRender with the reason."""
+    done = subprocess.run([str(kubectl()), "kustomize", str(folder)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise AssertionError(f"overlay {overlay!r} does not render:\n{done.stderr}")
+        raise DoesNotRender(f"{folder} does not render:\n{done.stderr}")
     return done.stdout
 
 
@@ -51,4 +58,18 @@ def objects(manifest: str) -> list[JsonObject]:
 def named(parts: list[JsonObject], kind: str, name: str) -> JsonObject:
     """The one object of that kind and name."""
     (found,) = (part for part in parts if text(part, "kind") == kind and text(part, "metadata", "name") == name)
+    return found
+
+
+def workload(parts: list[JsonObject], name: str) -> JsonObject:
+    """The Deployment or StatefulSet of that name, of which there is one."""
+    kinds = ("Deployment", "StatefulSet")
+    (found,) = (part for part in parts if text(part, "kind") in kinds and text(part, "metadata", "name") == name)
+    return found
+
+
+def container(parts: list[JsonObject], name: str, inner: str = "") -> JsonObject:
+    """A container of that workload: the one called like it, unless `inner` names another."""
+    containers = rows(workload(parts, name), "spec", "template", "spec", "containers")
+    (found,) = (each for each in containers if text(each, "name") == (inner or name))
     return found

@@ -25,22 +25,32 @@ class Granted:
         return Rule(self.verbs, self.groups, self.resources, (self.namespace,) if self.namespace else ("*",))
 
 
-def granted(account: str) -> list[Granted]:
-    """Every rule of the account."""
-    (path,) = (path for path in DEPLOY.glob("*/*/rights.yaml") if path.parent.name == account)
-    parts = objects(path.read_text(encoding="utf-8"))
+ALERTING_BY_FILES = ("alerting-service", "alerting")
+ALERTING_BY_OPERATOR = ("alerting-service", "alerting-operator")
+_FOLDERS = {"alerting": ALERTING_BY_FILES}
+
+
+def granted(account: str, *folders: str) -> list[Granted]:
+    """Every rule of the account, by the files in its folder, or in those that are named: alerting has two ways."""
+    parts = [part for folder in folders or _FOLDERS.get(account, (account,)) for part in _files(folder)]
     roles = {_key(part): part for part in parts if text(part, "kind") in ("Role", "ClusterRole")}
-    found = []
+    found, bound = [], set[tuple[str, str, str]]()
     for binding in parts:
         if text(binding, "kind") not in ("RoleBinding", "ClusterRoleBinding"):
             continue
         (subject,) = rows(binding, "subjects")
         assert (text(subject, "name"), text(subject, "namespace")) == (account, "linkerd-steward")
         kind, namespace = text(binding, "roleRef", "kind"), text(binding, "metadata", "namespace")
-        role = roles.pop((kind, namespace, text(binding, "roleRef", "name")))
-        found += [_rule(rule, text(role, "metadata", "name"), namespace) for rule in rows(role, "rules")]
-    assert not roles, "a role that nobody has"
+        key = (kind, namespace if kind == "Role" else "", text(binding, "roleRef", "name"))
+        bound.add(key)
+        found += [_rule(rule, text(roles[key], "metadata", "name"), namespace) for rule in rows(roles[key], "rules")]
+    assert bound == set(roles), "a role that nobody has"
     return found
+
+
+def _files(folder: str) -> list[JsonObject]:
+    paths = sorted(DEPLOY.glob(f"*/{folder}/*.yaml"))
+    return [part for path in paths for part in objects(path.read_text(encoding="utf-8"))]
 
 
 def _key(role: JsonObject) -> tuple[str, str, str]:

@@ -11,11 +11,12 @@ from steward.service.chassis_metrics import ChassisMetrics
 from steward.service.instruments import Instruments, Metric, MetricType
 
 # Closed sets, what is in use at a time, and what is kept; `run` is bounded by the policy's runHistoryLimit, `feature`
-# by what can be exercised.
+# by what can be exercised; alerting's `namespace`, `name`, `serial`, `object` and `policy` by the mesh that it watches.
 BOUNDED = {
-    "answer", "channel", "code", "consumer", "duplicate", "error", "event", "feature", "from", "gate", "how",
-    "install_method", "kind", "method", "phase", "reason", "release", "resource", "result", "run", "source", "stage",
-    "state", "tier", "to", "type", "verdict", "version", "window",
+    "answer", "channel", "code", "component", "consumer", "duplicate", "error", "event", "fact", "feature", "from",
+    "gate", "how", "install_method", "kind", "method", "name", "namespace", "object", "phase", "policy", "reason",
+    "release", "resource", "result", "run", "security", "serial", "source", "stage", "state", "target", "tier", "to",
+    "type", "verdict", "version", "webhook", "window",
 }  # fmt: skip
 _UNITS = ("_seconds", "_bytes", "_info", "_total")
 

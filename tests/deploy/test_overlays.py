@@ -52,7 +52,7 @@ def test_no_webhook_and_no_secret_is_installed(overlay: list[JsonObject]) -> Non
     assert not kinds & {"Secret", "MutatingWebhookConfiguration", "ValidatingWebhookConfiguration"}
     assert sum(map(is_definition, overlay)) == len(KINDS)
     assert {text(part, "kind") for part in overlay if is_custom(part)} == {
-        "ConformanceSuite", "ReleaseCatalog", "UpgradePlan", "UpgradePolicy",
+        "AlertPolicy", "ConformanceSuite", "ReleaseCatalog", "UpgradePlan", "UpgradePolicy",
     }  # fmt: skip
 
 
@@ -61,11 +61,11 @@ def test_nothing_moves_by_itself_after_an_installation(overlay: list[JsonObject]
 
 
 def test_every_pod_is_restricted_bounded_and_writes_only_to_its_volumes(overlay: list[JsonObject]) -> None:
-    assert len(pods(overlay)) == 4
+    assert len(pods(overlay)) == 5
     for name, template in pods(overlay):
         assert dig(template, "spec", "securityContext", "runAsNonRoot") is True, name
         assert dig(template, "spec", "securityContext", "seccompProfile", "type") == "RuntimeDefault", name
-        for container in rows(template, "spec", "containers"):
+        for container in (*rows(template, "spec", "initContainers"), *rows(template, "spec", "containers")):
             security = dig(container, "securityContext")
             assert dig(security, "allowPrivilegeEscalation") is False
             assert dig(security, "readOnlyRootFilesystem") is True
@@ -77,7 +77,7 @@ def test_every_pod_is_restricted_bounded_and_writes_only_to_its_volumes(overlay:
 
 def test_every_service_has_an_account_of_its_own_and_nats_has_no_token(overlay: list[JsonObject]) -> None:
     accounts = {name: text(template, "spec", "serviceAccountName") for name, template in pods(overlay)}
-    services = {"conformance", "upgrader", "version-watcher"}
+    services = {"alerting", "conformance", "upgrader", "version-watcher"}
     assert accounts == {"nats": "nats", **{name: name for name in services}}
     nats = named(overlay, "StatefulSet", "nats")
     assert dig(nats, "spec", "template", "spec", "automountServiceAccountToken") is False
@@ -98,7 +98,7 @@ def test_the_clients_of_nats_are_those_whom_its_network_policy_lets_in(overlay: 
     clients = {
         name for name, template in pods(overlay) if wanted.items() <= texts(template, "metadata", "labels").items()
     }
-    assert clients == {"conformance", "upgrader", "version-watcher"}
+    assert clients == {"alerting", "conformance", "upgrader", "version-watcher"}
     policy = named(overlay, "NetworkPolicy", "nats")
     assert texts(dig(policy, "spec", "ingress", 0, "from", 0), "podSelector", "matchLabels") == wanted
 
@@ -128,8 +128,8 @@ def test_production_survives_the_loss_of_a_node(renderer: None) -> None:
     assert dig(named(production, "StatefulSet", "nats"), "spec", "replicas") == 3
     spread = dig(named(production, "StatefulSet", "nats"), "spec", "template", "spec", "affinity", "podAntiAffinity")
     assert dig(spread, "requiredDuringSchedulingIgnoredDuringExecution", 0, "topologyKey") == "kubernetes.io/hostname"
-    for name in ("conformance", "upgrader", "version-watcher"):
+    for name in ("alerting", "conformance", "upgrader", "version-watcher"):
         assert dig(named(production, "Deployment", name), "spec", "replicas") == 2
         assert named(production, "PodMonitor", name)
     budgets = {text(part, "metadata", "name") for part in production if text(part, "kind") == "PodDisruptionBudget"}
-    assert budgets == {"conformance", "nats", "upgrader", "version-watcher"}
+    assert budgets == {"alerting", "conformance", "nats", "upgrader", "version-watcher"}

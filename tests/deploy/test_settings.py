@@ -10,9 +10,9 @@ from pydantic import BaseModel
 from services.together import MEMBERS, Member
 from steward.bus.settings import BusSettings
 from steward.cli.connection import NATS_PORT, NATS_ROUTES, NATS_SECRET, NATS_SERVICE, NATS_USERS
-from steward.jsonvalue import JsonObject, dig, rows, text, whole
+from steward.jsonvalue import JsonObject, dig, rows, text, texts, whole
 from steward.service.settings import ServiceSettings
-from tests.deploy.kustomize import DEPLOY, named
+from tests.deploy.kustomize import DEPLOY, container, named, workload
 
 _VARIABLE = re.compile(r"\bSTEWARD_[A-Z_]*__[A-Z_]+\b")
 
@@ -25,11 +25,6 @@ def fields(model: type[BaseModel], prefix: str = "STEWARD_") -> Iterator[str]:
             yield from fields(inner, f"{prefix}{name.upper()}__")
         else:
             yield f"{prefix}{name.upper()}"
-
-
-def container(overlay: list[JsonObject], kind: str, name: str) -> JsonObject:
-    (found,) = rows(named(overlay, kind, name), "spec", "template", "spec", "containers")
-    return found
 
 
 def values(found: JsonObject) -> dict[str, str]:
@@ -56,7 +51,7 @@ def test_every_variable_in_deploy_is_a_field_of_the_settings() -> None:
 def test_a_service_gets_settings_with_which_it_starts(
     overlay: list[JsonObject], member: Member, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = container(overlay, "Deployment", member.name)
+    found = container(overlay, member.name)
     for name, value in values(found).items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("STEWARD_BUS__PASSWORD", "secret")
@@ -70,7 +65,7 @@ def test_a_service_gets_settings_with_which_it_starts(
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_a_service_is_told_whatever_differs_between_a_pod_and_a_desk(overlay: list[JsonObject], member: Member) -> None:
-    told = {text(each, "name") for each in rows(container(overlay, "Deployment", member.name), "env")}
+    told = {text(each, "name") for each in rows(container(overlay, member.name), "env")}
     assert told >= {
         "STEWARD_BUS__SERVERS",
         "STEWARD_BUS__USER",
@@ -79,17 +74,18 @@ def test_a_service_is_told_whatever_differs_between_a_pod_and_a_desk(overlay: li
         "STEWARD_CLUSTER__NAMESPACE",
         "STEWARD_HTTP__ADDRESS",
     }
-    asked = [
-        text(each, "configMapRef", "name") for each in rows(container(overlay, "Deployment", member.name), "envFrom")
-    ]
-    assert asked == ["steward", member.name]
+    asked = [text(each, "configMapRef", "name") for each in rows(container(overlay, member.name), "envFrom")]
+    # What comes later goes before what came earlier.
+    assert asked[-2:] == ["steward", member.name]
+    shipped = {name for each in asked[:-2] for name in texts(named(overlay, "ConfigMap", each), "data")}
+    assert not shipped & told, "what a pod is told can be told otherwise by nobody"
 
 
 @pytest.mark.parametrize("member", MEMBERS, ids=lambda member: member.name)
 def test_ports_are_the_defaults_of_the_settings(overlay: list[JsonObject], member: Member) -> None:
     http = member.settings().http
-    found = container(overlay, "Deployment", member.name)
-    assert ports(found) == {"metrics": http.metrics_port, "health": http.health_port}
+    found = container(overlay, member.name)
+    assert ports(found).items() >= {"metrics": http.metrics_port, "health": http.health_port}.items()
     for probe in ("startupProbe", "livenessProbe", "readinessProbe"):
         assert text(found, probe, "httpGet", "port") == "health"
         assert text(found, probe, "httpGet", "path") == ("/readyz" if probe == "readinessProbe" else "/livez")
@@ -103,15 +99,13 @@ def test_the_network_policies_open_the_ports_that_are_listened_on(overlay: list[
     assert dig(services, "spec", "ingress", 0, "ports", 0, "port") == http.metrics_port
     assert dig(services, "spec", "egress", 0, "ports", 0, "port") == NATS_PORT
     assert (
-        dig(nats, "spec", "ingress", 0, "ports", 0, "port")
-        == NATS_PORT
-        == ports(container(overlay, "StatefulSet", "nats"))["client"]
+        dig(nats, "spec", "ingress", 0, "ports", 0, "port") == NATS_PORT == ports(container(overlay, "nats"))["client"]
     )
 
 
 def test_a_pod_is_given_time_to_finish_what_runs(overlay: list[JsonObject]) -> None:
     for member in MEMBERS:
-        pod = dig(named(overlay, "Deployment", member.name), "spec", "template", "spec")
+        pod = dig(workload(overlay, member.name), "spec", "template", "spec")
         assert timedelta(seconds=whole(pod, "terminationGracePeriodSeconds")) > BusSettings().drain_deadline
 
 
@@ -130,5 +124,5 @@ def test_every_password_that_is_read_is_one_that_install_makes(overlay: list[Jso
 def test_a_cluster_of_three_keeps_three_copies(overlay: list[JsonObject]) -> None:
     servers = whole(named(overlay, "StatefulSet", "nats"), "spec", "replicas")
     for member in MEMBERS:
-        copies = values(container(overlay, "Deployment", member.name)).get("STEWARD_BUS__REPLICAS", "1")
+        copies = values(container(overlay, member.name)).get("STEWARD_BUS__REPLICAS", "1")
         assert copies == str(servers)

@@ -1,10 +1,13 @@
 """What alerting is about, for everybody who writes, renders or reads alerts: pure, without clock, loop or I/O.
 
 promql      texts that go into a query, and cannot change it
+reading     which metrics a query reads, whoever wrote it
 rules       recording and alerting rules, whatever the form in which they are installed
 monitoring  what was detected of the Prometheus and Alertmanager that carry them
 families    which metrics each version of Linkerd exposes
-pack        the policy for the control plane, as data
+pack        the policy for the control plane, as data in `shipped/`, and what keeps which of its alerts quiet
+rendering   its rules for one monitoring and one policy, and why some are left out
+blindness   which alerts cannot fire, because their metrics are missing
 objectives  of services and routes: their rules, from an AlertPolicy or from annotations
 channels    AlertChannels as Alertmanager's configuration
 inhibition  which alerts keep others quiet

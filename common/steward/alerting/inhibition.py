@@ -1,11 +1,15 @@
 """Which alerts keep others quiet while they fire: those that say the same, or say why."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from steward.alerting.promql import LABEL, Matcher
 from steward.alerting.rules import Severity
 
-SAME_THING = ("alertname", "namespace", "service", "route", "objective", "component", "kind", "name", "webhook", "pod")
+SAME_THING = (
+    *("alertname", "cluster", "namespace", "service", "route", "objective", "component", "kind", "name", "serial"),
+    *("webhook", "feature", "pod"),
+)
 """Labels by which alerts of one name are about one thing. What none of both has counts as equal, so all may stand
 here; `alertname` and `namespace` alone would let one broken service hide another of the same namespace."""
 
@@ -40,3 +44,10 @@ def severe_mutes_lesser(equal: tuple[str, ...] = SAME_THING) -> Inhibition:
     """A critical alert keeps the warning of the same name about the same thing quiet."""
     lesser = Matcher.any_of("severity", (Severity.WARNING.value, Severity.INFO.value))
     return Inhibition((Matcher.equal("severity", Severity.CRITICAL.value),), (lesser,), equal)
+
+
+def of_alerts(
+    source: tuple[Matcher, ...], targets: Iterable[str], equal: tuple[str, ...], whose: Matcher
+) -> Inhibition:
+    """One about alerts by name, all of which bear `whose`. Several clusters that share an Alertmanager stay apart."""
+    return Inhibition(source, (whose, Matcher.any_of("alertname", sorted(set(targets)))), ("cluster", *equal))

@@ -28,6 +28,7 @@ class ScrapeKind(StrEnum):
 
 _PROXIES = Matcher("job", "=~", "(.*/)?linkerd-proxy")
 _CONTROLLERS = Matcher("job", "=~", "(.*/)?linkerd-controller")
+_MULTICLUSTER = Matcher("job", "=~", "(.*/)?linkerd-(multicluster-)?controller")
 _API_SERVER = Matcher("job", "=~", "apiserver|kubernetes-apiservers|kube-apiserver")
 _EXPORTER = Matcher("job", "=~", "(.*/)?linkerd-steward(-.*)?")
 
@@ -41,6 +42,8 @@ class ScrapeProfile:
     """Series of the proxies."""
     controllers: Matcher = _CONTROLLERS
     """Series of the control plane's own containers; the label `component` names the container."""
+    multicluster: Matcher = _MULTICLUSTER
+    """Series of the service mirrors, which the multicluster extension brings."""
     api_server: Matcher = _API_SERVER
     """Series of the Kubernetes API server."""
     exporter: Matcher = _EXPORTER
@@ -60,5 +63,7 @@ class Monitoring:
     """How far back queries can look; None: unknown, taken for a day."""
     evaluation: timedelta = timedelta(seconds=30)
     """Between two evaluations of a rule."""
+    linkerd_namespace: str = "linkerd"
+    """Where the control plane runs; the namespace of alerts that are about nothing smaller."""
     prometheus: NUMBER = ()
     alertmanager: NUMBER = ()

@@ -153,10 +153,10 @@ class Bus:
         return await event_ids(self._connection, subject_filter, stream=stream)
 
     def tail(
-        self, subject_filter: str, *, start: Start | datetime = Start.NEW, follow: bool = True
+        self, *subject_filters: str, start: Start | datetime = Start.NEW, follow: bool = True
     ) -> AsyncGenerator[Envelope[Event], None]:
-        """Events on `subject_filter` as they come, from now, from a time, or from the first one kept."""
-        return tail(self._connection, subject_filter, start=start, follow=follow)
+        """Events on any of `subject_filters` as they come, from now, from a time, or from the first one kept."""
+        return tail(self._connection, *subject_filters, start=start, follow=follow)
 
     def lock(self, name: str, ttl: timedelta = timedelta(seconds=15)) -> KvLock:
         """A lock that one process in the world holds; see `steward.bus.lock`."""

@@ -51,10 +51,13 @@ async def event_ids(connection: Connection, subject_filter: str, *, stream: str 
 
 
 async def tail(
-    connection: Connection, subject_filter: str, *, start: Start | datetime, follow: bool = True
+    connection: Connection, *subject_filters: str, start: Start | datetime, follow: bool = True
 ) -> AsyncGenerator[Envelope[Event], None]:
-    """The events on `subject_filter`, and those to come where `follow` says so. What cannot be read is logged."""
-    messages = stored_messages(connection, EVENTS.name, subject_filter, start=start, follow=follow)
+    """The events on any of `subject_filters`, and those to come where `follow` says so. What cannot be read is logged.
+
+    The server takes no two filters that match the same subject.
+    """
+    messages = stored_messages(connection, EVENTS.name, *subject_filters, start=start, follow=follow)
     async with aclosing(messages):
         async for message in messages:
             if REPLAY_FOR in message.headers:
@@ -70,19 +73,18 @@ async def tail(
 async def stored_messages(
     connection: Connection,
     stream: str,
-    subject_filter: str,
-    *,
+    *subject_filters: str,
     start: Start | datetime = Start.ALL,
     follow: bool = False,
     headers_only: bool = False,
 ) -> AsyncGenerator[Stored, None]:
-    """Every message of `stream` on `subject_filter`; with `follow` also those to come, for ever."""
+    """Every message of `stream` on any of `subject_filters`; with `follow` also those to come, for ever."""
     begin: JsonObject = _begin(start)
     patience = connection.settings.publish_deadline.total_seconds()
     progress = connection.clock.monotonic()
     while True:
         connection.check_open()
-        config: JsonObject = {"filter_subjects": [subject_filter], "headers_only": headers_only, **begin}
+        config: JsonObject = {"filter_subjects": [*subject_filters], "headers_only": headers_only, **begin}
         try:
             reader, pending = await _create(connection, stream, config)
             async with _deleted_afterwards(connection, stream, reader):

@@ -6,6 +6,7 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]  # public there, though not declared
 
 from steward.cli import dead_letters, events, handlers, plans, upgrade
+from steward.cli.alerts import app as alerts
 from steward.cli.check_command import check
 from steward.cli.completion import completion
 from steward.cli.conformance import app as conformance
@@ -39,6 +40,7 @@ app.command()(releases)
 app.add_typer(upgrade.app, name="upgrade")
 app.add_typer(plans.app, name="plans")
 app.add_typer(conformance.app, name="conformance")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(events.app, name="events")
 app.add_typer(handlers.app, name="handlers")
 app.add_typer(dead_letters.app, name="dead-letters")

@@ -12,17 +12,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from steward.bus.client import Bus
 from steward.bus.errors import BusUnreachable
 from steward.bus.settings import BusSettings
+from steward.cli.behind_service import ServicePort, pod_behind
 from steward.cli.environment import Environment
-from steward.cli.exit_codes import ExitCode
-from steward.cli.explain import Refusal
 from steward.cli.kubeconfig import choose
 from steward.cli.options import Session
 from steward.errors import ConfigurationError
-from steward.jsonvalue import rows, text, texts
+from steward.jsonvalue import text, texts
 from steward.kube.client import Kube, KubeOptions
 from steward.kube.errors import Forbidden
-from steward.kube.portforward import PodPort, port_forward
-from steward.kube.resources import NAMESPACES, PODS, SECRETS, SERVICES
+from steward.kube.portforward import port_forward
+from steward.kube.resources import NAMESPACES, SECRETS
 from steward.kube.transport import Impersonation
 
 NAMESPACE = "linkerd-steward"
@@ -33,6 +32,7 @@ NATS_USER = "cli"
 NATS_SUBSCRIBER = "subscriber"
 NATS_USERS = ("version-watcher", "upgrader", "conformance", "alerting", "exerciser", "cli", "subscriber")
 NATS_ROUTES = "routes"
+_NATS_REMEDY = "name the servers with --nats or STEWARD_NATS, or install Steward: linkerd steward install"
 _SERVERS = "STEWARD_BUS__SERVERS"
 _PATIENCE = "STEWARD_BUS__CONNECT_TIMEOUT"
 _CONNECT_WITHIN = "PT8S"
@@ -95,9 +95,9 @@ async def way_to_bus(
     async with AsyncExitStack() as stack:
         api = await stack.enter_async_context(cluster(session)) if kube is None else kube
         namespace = await steward_namespace(api)
-        pod = await _nats_pod(api, namespace)
+        behind = await pod_behind(api, ServicePort(namespace, NATS_SERVICE, NATS_PORT), "NATS", _NATS_REMEDY)
         secret = await api.find(SECRETS, NATS_SECRET, namespace)
-        way = await stack.enter_async_context(port_forward(api, PodPort(namespace, pod, NATS_PORT)))
+        way = await stack.enter_async_context(port_forward(api, behind))
         try:
             yield _forwarded(session.environment, way.local_port, texts(secret or {}, "data"), user)
         except BusUnreachable as error:
@@ -133,27 +133,3 @@ def _decoded(value: str, user: str) -> str:
             f"Secret {NATS_SECRET!r} has no readable password for NATS user {user!r}: make it anew with "
             "linkerd steward install --new-passwords"
         ) from None
-
-
-async def _nats_pod(kube: Kube, namespace: str) -> str:
-    """A ready pod behind the Service of NATS."""
-    service = await kube.find(SERVICES, NATS_SERVICE, namespace)
-    if service is None:
-        raise Refusal(
-            f"there is no Service {NATS_SERVICE!r} in namespace {namespace!r} to reach NATS through",
-            "name the servers with --nats or STEWARD_NATS, or install Steward: linkerd steward install",
-            ExitCode.UNREACHABLE,
-        )
-    selector = ",".join(f"{key}={value}" for key, value in sorted(texts(service, "spec", "selector").items()))
-    pods = await kube.list(PODS, namespace, labels=selector)
-    for pod in pods.items:
-        if any(
-            text(each, "type") == "Ready" and text(each, "status") == "True"
-            for each in rows(pod, "status", "conditions")
-        ):
-            return text(pod, "metadata", "name")
-    raise Refusal(
-        f"none of the {len(pods.items)} pods behind Service '{namespace}/{NATS_SERVICE}' is ready",
-        f"kubectl -n {namespace} get pods -l {selector}",
-        ExitCode.UNREACHABLE,
-    )

@@ -21,6 +21,12 @@ class Environment:
     """LINKERD_NAMESPACE."""
     nats: str = ""
     """STEWARD_NATS: servers, separated by commas."""
+    alertmanager: str = ""
+    """STEWARD_ALERTMANAGER: its address."""
+    prometheus: str = ""
+    """STEWARD_PROMETHEUS: its address."""
+    user: str = ""
+    """USER, or LOGNAME: who is said to have made a silence."""
     bus: Mapping[str, str] = field(default_factory=dict)
     """STEWARD_BUS__…: the bus described as for a service; with STEWARD_BUS__SERVERS, the way there too."""
     columns: str = ""
@@ -39,6 +45,9 @@ class Environment:
             in_cluster=bool(given.get("KUBERNETES_SERVICE_HOST")),
             linkerd_namespace=given.get("LINKERD_NAMESPACE", ""),
             nats=given.get("STEWARD_NATS", ""),
+            alertmanager=given.get("STEWARD_ALERTMANAGER", ""),
+            prometheus=given.get("STEWARD_PROMETHEUS", ""),
+            user=given.get("USER") or given.get("LOGNAME", ""),
             bus={name: value for name, value in given.items() if name.startswith("STEWARD_BUS__")},
             columns=given.get("COLUMNS", ""),
             output_is_terminal=sys.stdout.isatty(),

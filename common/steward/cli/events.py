@@ -72,10 +72,7 @@ class Choice:
             return Start.NEW if self.follow else Start.ALL
         if self.since == "all":
             return Start.ALL
-        moment = _moment(self.since, clock.now())
-        if moment > clock.now():
-            raise Refusal(f"--since {self.since!r} lies ahead", "name a time that has passed", ExitCode.USAGE)
-        return moment
+        return moment(self.since, clock.now())
 
 
 @app.command("tail")
@@ -123,6 +120,14 @@ def _said(event: Event) -> str:
     """The members of an event that has no sentence of its own, the simple ones only."""
     members = event.model_dump(mode="json", by_alias=True, exclude_none=True)
     return " ".join(f"{name}={value}" for name, value in members.items() if isinstance(value, str | int | float))
+
+
+def moment(since: str, now: datetime) -> datetime:
+    """The time that `--since` names: a duration back from now, or a time that has passed."""
+    found = _moment(since, now)
+    if found > now:
+        raise Refusal(f"--since {since!r} lies ahead", "name a time that has passed", ExitCode.USAGE)
+    return found
 
 
 def _moment(since: str, now: datetime) -> datetime:

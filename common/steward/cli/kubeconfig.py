@@ -17,6 +17,8 @@ class Chosen:
 
     files: Path | None
     context: str | None
+    namespace: str = ""
+    """The one that the context works in; empty where it names none."""
 
 
 def choose(flag: str, context: str, environment: Environment) -> Chosen:
@@ -48,7 +50,7 @@ def _merged(files: Sequence[Path], context: str) -> Chosen:
     """The context is decided here, because kubectl takes the first that any file names, and the library the last."""
     usable: list[Path] = []
     current = ""
-    names: set[str] = set()
+    namespaces: dict[str, str] = {}
     for path in files:
         content = _read(path)
         if not content:
@@ -56,22 +58,29 @@ def _merged(files: Sequence[Path], context: str) -> Chosen:
         usable.append(path)
         named = content.get("current-context")
         current = current or (named if isinstance(named, str) else "")
-        entries = content.get("contexts")
-        names |= {
-            str(entry.get("name"))
-            for entry in (entries if isinstance(entries, list) else [])
-            if isinstance(entry, dict)
-        }
+        namespaces = _namespaces(content) | namespaces
     where = os.pathsep.join(str(path) for path in files)
     wanted = context or current
     if not usable:
         raise ConfigurationError(f"kubeconfig {where!r} is empty: write a cluster, a user and a context into it")
     if not wanted:
         raise ConfigurationError(f"kubeconfig {where!r} has no current context: name one with --context")
-    if wanted not in names:
-        known = ", ".join(sorted(names)) or "none"
+    if wanted not in namespaces:
+        known = ", ".join(sorted(namespaces)) or "none"
         raise ConfigurationError(f"kubeconfig {where!r} has no context {wanted!r}: it has {known}")
-    return Chosen(Path(os.pathsep.join(str(path) for path in usable)), wanted)
+    return Chosen(Path(os.pathsep.join(str(path) for path in usable)), wanted, namespaces[wanted])
+
+
+def _namespaces(content: dict[str, object]) -> dict[str, str]:
+    """Each context, and the namespace that it works in."""
+    entries = content.get("contexts")
+    found: dict[str, str] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if isinstance(entry, dict):
+            context = entry.get("context")
+            named = context.get("namespace") if isinstance(context, dict) else None
+            found[str(entry.get("name"))] = named if isinstance(named, str) else ""
+    return found
 
 
 def _read(path: Path) -> dict[str, object]:

@@ -1,6 +1,7 @@
 """Structured logs: one line for each decision, act and answer, and no secret in any of them."""
 
 import logging
+import os
 import re
 import sys
 from collections.abc import MutableMapping
@@ -17,6 +18,7 @@ _SECRET_TEXT = re.compile(
     r"|(?<=Bearer )[A-Za-z0-9._~+/=-]+",
     re.DOTALL,
 )
+_QUIET_GRPC = ("GRPC_VERBOSITY", "ERROR")
 REDACTED = "[redacted]"
 
 
@@ -84,7 +86,11 @@ class _Forward(logging.Handler):
 
 
 def adopt_library_logs(target: FilteringBoundLogger, settings: LogSettings) -> None:
-    """Send what the SDK and libraries log the same way; the debugging of libraries stays out."""
+    """Send what the SDK and libraries log the same way; the debugging of libraries stays out.
+
+    To be called before gRPC is imported: it writes to standard error by itself, and then learns how much.
+    """
+    os.environ.setdefault(*_QUIET_GRPC)  # noqa: TID251 - it is told in no other way
     structlog.configure(
         processors=_processors(settings),
         wrapper_class=structlog.make_filtering_bound_logger(_LEVELS[settings.level]),

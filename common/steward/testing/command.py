@@ -7,9 +7,11 @@ from asyncio.subprocess import DEVNULL, PIPE, Process
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from steward.jsonvalue import JsonObject, table, text
+from steward.jsonvalue import JsonObject, table, text, texts
 from steward.kube.client import Kube
 from steward.kube.resources import (
+    ALERT_CHANNELS,
+    ALERT_POLICIES,
     CONFORMANCE_RUNS,
     CONFORMANCE_SUITES,
     RELEASE_CATALOGS,
@@ -30,6 +32,8 @@ _HANDLES: dict[str, Resource] = {
         UPGRADE_RUNS,
         CONFORMANCE_SUITES,
         CONFORMANCE_RUNS,
+        ALERT_POLICIES,
+        ALERT_CHANNELS,
     )
 }
 
@@ -74,7 +78,8 @@ class StewardCluster:
     async def put(self, document: JsonObject, name: str = "") -> None:
         """Create an object of ours, status included."""
         handle = _HANDLES[text(document, "kind")]
-        named: JsonObject = {**document, "metadata": {"name": name or text(document, "metadata", "name")}}
+        place = {name: value for name, value in texts(document, "metadata").items() if name == "namespace"}
+        named: JsonObject = {**document, "metadata": {"name": name or text(document, "metadata", "name"), **place}}
         await self.kube.create(handle, named)
         if "status" in document:
             await self.show(named)
@@ -83,4 +88,6 @@ class StewardCluster:
         """Replace the status of an object."""
         handle = _HANDLES[text(document, "kind")]
         status: JsonObject = {"status": table(document, "status")}
-        await self.kube.merge(handle, name or text(document, "metadata", "name"), status, subresource="status")
+        namespace = text(document, "metadata", "namespace") or None
+        name = name or text(document, "metadata", "name")
+        await self.kube.merge(handle, name, status, namespace, subresource="status")

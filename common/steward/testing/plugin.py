@@ -11,8 +11,10 @@ from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.feed import ReleaseFeed
 from steward.testing.linkerd.mesh import SimulatedMesh
 from steward.testing.monitoring.debian import NotOffered
+from steward.testing.monitoring.mail import SmtpSink
 from steward.testing.monitoring.tools import Generation, MonitoringTools
 from steward.testing.monitoring.tools import monitoring_tools as gathered
+from steward.testing.monitoring.webhooks import WebhookSink
 from steward.testing.nats import NatsCluster, NatsServer
 from steward.testing.toolboxes.settings import ToolboxSettings
 from steward.testing.toolboxes.toolbox import GoMissing
@@ -96,3 +98,17 @@ def each_monitoring_tools(request: pytest.FixtureRequest) -> MonitoringTools:
     fixture = {Generation.CURRENT: "monitoring_tools", Generation.OLD: "old_monitoring_tools"}[request.param]
     found: MonitoringTools = request.getfixturevalue(fixture)
     return found
+
+
+@pytest_asyncio.fixture
+async def webhook_sink() -> AsyncIterator[WebhookSink]:
+    """A place on loopback that takes JSON posts and answers as it is told: `steward.testing.monitoring.webhooks`."""
+    async with WebhookSink() as sink:
+        yield sink
+
+
+@pytest_asyncio.fixture
+async def smtp_sink() -> AsyncIterator[SmtpSink]:
+    """A place on loopback that takes mail, without encryption or password: `steward.testing.monitoring.mail`."""
+    async with SmtpSink() as sink:
+        yield sink

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from steward.alerting.rules import Group
 from steward.resources.alert_channel import AlertChannel, SecretRef
 from steward.resources.alert_policy import AlertPolicy, TargetStatus
 
@@ -37,6 +38,9 @@ class RuleUnit:
     rules: int = 0
     targets: tuple[TargetStatus, ...] = ()
     alerts: tuple[WatchedAlert, ...] = ()
+    """Of objectives: their rules are many and alike, so what they need is told beside them."""
+    groups: tuple[Group, ...] = ()
+    """All others, whose needs are read from their queries."""
     refusal: Refusal | None = None
     policy: AlertPolicy | None = None
     """None for what annotations ask for."""

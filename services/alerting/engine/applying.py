@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from services.alerting import metrics
 from services.alerting.core.adoption import Contents
+from services.alerting.core.rule_units import blind_alerts
 from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
 from services.alerting.core.verdicts import Carried, Sight, channel_status, policy_status
 from services.alerting.edges.objects import Objects
@@ -145,8 +146,6 @@ def _refused(carried: Iterable[tuple[str, Carried]]) -> dict[str, Refusal]:
 
 
 def _sight(unit: RuleUnit, seen: Sighting) -> Sight:
-    names = seen.metric_names
-    if names is None:
+    if seen.metric_names is None:
         return Sight({}, known=False)
-    blind = {each.name: sorted(each.metrics - names) for each in unit.alerts if not each.metrics <= names}
-    return Sight(blind, firing_in(seen.firing, unit.file))
+    return Sight(blind_alerts(unit, seen.metric_names), firing_in(seen.firing, unit.file))

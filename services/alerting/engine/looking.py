@@ -6,11 +6,10 @@ from datetime import timedelta
 
 from structlog.typing import FilteringBoundLogger
 
-from services.alerting.core.scrape_detection import detect
-from services.alerting.core.targets import targets_in
+from services.alerting.edges.scraping import ScrapesSeen, look_at_scrapes
 from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
 from steward.clock import Clock
-from steward.jsonvalue import Json, JsonObject, rows, text
+from steward.jsonvalue import JsonObject, rows, text
 from steward.linkerd.version import Version
 from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import MonitoringError
@@ -24,8 +23,7 @@ class Sighting:
     monitoring: Monitoring
     metric_names: frozenset[str] | None = None
     """None: not known."""
-    targets: Json = None
-    scrape_reason: str = ""
+    scrapes: ScrapesSeen = field(default_factory=ScrapesSeen)
     problems: tuple[str, ...] = ()
     firing: tuple[JsonObject, ...] = field(default=())
     """Groups as Prometheus tells them, with the alerts that fire."""
@@ -83,13 +81,12 @@ class Looking:
         if prometheus is None:
             return seen
         about = await prometheus.about()
-        targets = await prometheus.targets()
+        scrapes = await look_at_scrapes(prometheus, wished=self._forced)
         names = await prometheus.metric_names()
         groups = await prometheus.groups()
-        found = detect(targets_in(targets), wished=self._forced)
         monitoring = replace(
             seen.monitoring,
-            scrape=found.profile,
+            scrape=scrapes.detected.profile if scrapes.detected is not None else seen.monitoring.scrape,
             retention=about.retention,
             evaluation=about.evaluation or seen.monitoring.evaluation,
             prometheus=about.version,
@@ -98,8 +95,7 @@ class Looking:
             seen,
             monitoring=monitoring,
             metric_names=names,
-            targets=targets,
-            scrape_reason=found.message,
+            scrapes=scrapes,
             firing=tuple(groups),
         )
 

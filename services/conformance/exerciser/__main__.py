@@ -3,7 +3,6 @@
 import asyncio
 import sys
 
-from services.conformance.exerciser.exercising import exercising
 from services.conformance.exerciser.settings import ExerciserSettings
 from steward.clock import SystemClock
 from steward.errors import ConfigurationError, StewardError
@@ -12,6 +11,9 @@ from steward.service.runtime import STOPPED, UNUSABLE, cancel_when_asked, exit_c
 
 
 async def _exercise(settings: ExerciserSettings) -> None:
+    # It imports gRPC, which must know before how much it may write.
+    from services.conformance.exerciser.exercising import exercising
+
     clock = SystemClock()
     async with exercising(settings, clock=clock):
         try:

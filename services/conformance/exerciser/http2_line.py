@@ -1,7 +1,6 @@
 """One HTTP/2 connection, from either end: frames in, events to their streams, bodies out as far as windows allow.
 
-`h2` takes a GOAWAY for the end of everything, although streams below its number go on: such frames are taken out of
-what arrives and acted upon here, and ours are written past it.
+GOAWAY is acted upon here, and ours is written past `h2`, which would end everything with it.
 """
 
 import asyncio
@@ -26,14 +25,12 @@ from h2.settings import SettingCodes, Settings
 from hyperframe.frame import GoAwayFrame
 
 from services.conformance.core.orders import Headers
+from steward.http2_frames import Frames, NotHttp2
 
 STREAMS = 250
 _CHUNK = 65_536
 _WINDOW = 1_048_576
 _LARGEST_HEAD = 262_144
-_FRAME_HEAD = 9
-_SHOWN = 40
-_PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 _OF_A_STREAM = (
     DataReceived,
     InformationalResponseReceived,
@@ -63,7 +60,7 @@ class Http2Line:
         self._h2 = H2Connection(H2Configuration(client_side=client, header_encoding=None))
         self._streams: dict[int, _Queue] = {}
         self._changed = asyncio.Event()
-        self._frames = _Frames(preface=not client)
+        self._frames = Frames(preface=not client)
         self.over = False
         self.going_away = False
         self.error: BaseException | None = None
@@ -88,10 +85,13 @@ class Http2Line:
             while data := await self._reader.read(_CHUNK):
                 for event in self._h2.receive_data(self._frames.without_goaway(data)):
                     self._take(event)
-                if self._frames.goaway:
+                if self._frames.last_stream is not None:
                     self.going_away = True
                 self._wake()
                 await self.flush()
+        except NotHttp2 as error:
+            self.error = ProtocolError(str(error))
+            self._write()
         except (OSError, ProtocolError) as error:
             self.error = error
             self._write()
@@ -192,36 +192,6 @@ class Http2Line:
             self._requested(event)
         elif isinstance(event, _OF_A_STREAM) and event.stream_id in self._streams:
             self._streams[event.stream_id].put_nowait(event)
-
-
-class _Frames:
-    """Where frames begin and end, so that those of one kind can be taken out."""
-
-    def __init__(self, *, preface: bool) -> None:
-        self._skip = len(_PREFACE) if preface else 0
-        self._kept = b""
-        self.goaway = False
-
-    def without_goaway(self, data: bytes) -> bytes:
-        """Whole frames, but for GOAWAY; the beginning of the next one is kept for later."""
-        passed, self._kept = bytearray(), self._kept + data
-        if self._skip:
-            # What is no preface is h2's to complain about.
-            passed += self._kept[: self._skip]
-            self._kept, self._skip = self._kept[self._skip :], max(0, self._skip - len(self._kept))
-        while len(self._kept) >= _FRAME_HEAD:
-            length = _FRAME_HEAD + int.from_bytes(self._kept[:3], "big")
-            if length > _FRAME_HEAD + _LARGEST_HEAD:
-                # h2 would wait for the rest of it, which never comes.
-                raise ProtocolError(f"what came is no frame of HTTP/2: it begins with {self._kept[:_SHOWN]!r}")
-            if len(self._kept) < length:
-                break
-            frame, self._kept = self._kept[:length], self._kept[length:]
-            if frame[3] == GoAwayFrame.type:
-                self.goaway = True
-            else:
-                passed += frame
-        return bytes(passed)
 
 
 def plain(headers: object) -> Headers:

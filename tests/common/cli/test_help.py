@@ -31,6 +31,20 @@ def _commands() -> dict[str, object]:
 
 def test_these_are_the_commands() -> None:
     assert sorted(_commands()) == [
+        "alerts channel new mail",
+        "alerts channel new pagerduty",
+        "alerts channel new slack",
+        "alerts channel new teams",
+        "alerts channel new webhook",
+        "alerts channels",
+        "alerts history",
+        "alerts list",
+        "alerts policies",
+        "alerts policy new",
+        "alerts silence add",
+        "alerts silence expire",
+        "alerts silence list",
+        "alerts watch",
         "check",
         "completion",
         "conformance cleanup",

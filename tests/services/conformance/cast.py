@@ -103,8 +103,11 @@ class Cast:
             yield Played(pod, address, exerciser)
 
     @asynccontextmanager
-    async def process(self, pod: str, address: str, **given: str) -> AsyncIterator[Process]:
-        """A pod as a process of its own, which is killed at the end where it still lives."""
+    async def process(self, pod: str, address: str, *, written: int = DEVNULL, **given: str) -> AsyncIterator[Process]:
+        """A pod as a process of its own, which is killed at the end where it still lives.
+
+        `written` is where its standard error goes.
+        """
         own = {
             "run": RUN,
             "actor": pod.partition("-")[0],
@@ -123,7 +126,7 @@ class Cast:
             **{f"STEWARD_EXERCISER__{name.upper()}": value for name, value in own.items()},
         }
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "services.conformance.exerciser", env=variables, cwd=ROOT, stderr=DEVNULL
+            sys.executable, "-m", "services.conformance.exerciser", env=variables, cwd=ROOT, stderr=written
         )
         try:
             yield process

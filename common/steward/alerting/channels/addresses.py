@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from steward.alerting.channels.model import Destination
+from steward.alerting.channels.model import Destination, secrets_of
 from steward.resources.alert_channel import EmailChannel, PagerDutyChannel, SlackChannel, WebhookChannel
 
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -14,6 +14,8 @@ _MAILBOX = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_ATOM}(\.{_ATOM})*")
 """An address without quotes and comments, as every mail server takes it."""
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
 _UNESCAPED = re.compile(r"%(?![0-9A-Fa-f]{2})")
+_SECRET = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
+"""A name that Kubernetes gives to an object. Anything else would lead a file somewhere else."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _PORTS = range(1, 65536)
 
@@ -29,6 +31,9 @@ class Fault:
 
 def faults(destination: Destination) -> Iterator[Fault]:
     """Everything that is wrong with it, whatever the version of Alertmanager."""
+    for secret in secrets_of(destination):
+        if _SECRET.fullmatch(secret.name) is None:
+            yield Fault("BadSecretName", f"names the Secret {secret.name!r}", "write the name of a Secret beside it")
     match destination:
         case EmailChannel():
             yield from _mail(destination)

@@ -2,8 +2,12 @@
 
 import asyncio
 import signal
+from asyncio.subprocess import PIPE
 from datetime import timedelta
 from pathlib import Path
+
+from h2.connection import H2Connection
+from h2.errors import ErrorCodes
 
 from services.conformance.core.orders import Call, Protocol, Refused, Replies, Target
 from services.conformance.core.stage import PORTS, Port
@@ -75,6 +79,25 @@ async def test_a_server_that_is_asked_to_end_answers_what_it_was_asked(cast: Cas
         assert [(reply.trouble, reply.echo is not None) for reply in replies] == [(None, True)] * len(ports)
         assert await server.wait() == 0
         idle.close()
+
+
+async def test_what_clients_do_to_the_grpc_server_is_not_written_to_standard_error(cast: Cast) -> None:
+    address = loopback_address()
+    async with cast.process("sm-0", address, roles="serve", written=PIPE) as server:
+        await cast.play("cm-0")
+        await until_asked(address, 0)
+        reader, writer = await asyncio.open_connection(address, PORTS[Port.GRPC])
+        client = H2Connection()
+        client.initiate_connection()
+        client.close_connection(ErrorCodes.PROTOCOL_ERROR)
+        writer.write(client.data_to_send())
+        writer.write_eof()
+        # The server hangs up once it has read that.
+        await asyncio.wait_for(reader.read(), AMPLE.total_seconds())
+        writer.close()
+        server.send_signal(signal.SIGTERM)
+        _, written = await server.communicate()
+    assert "goaway" not in written.decode().lower()
 
 
 async def test_settings_that_cannot_be_used_end_the_process_with_a_sentence(cast: Cast) -> None:

@@ -12,6 +12,7 @@ import h2.events
 import h2.exceptions
 import h2.settings
 
+from steward.http2_frames import Frames, NotHttp2
 from steward.testing.dataplane.proxy.exchange import Body, Headers
 from steward.testing.dataplane.proxy.failures import ConnectionClosed, ExchangeFailed, GoAway, NeverSpoke, StreamReset
 from steward.testing.dataplane.proxy.stream import Stream
@@ -88,6 +89,7 @@ class Wire:
         self.exchanges: dict[int, Exchange] = {}
         self.leaving = False
         self._greeted = False
+        self._frames = Frames(preface=not client)
         config = h2.config.H2Configuration(client_side=client, header_encoding="latin-1")
         self.h2 = h2.connection.H2Connection(config)
         self.h2.local_settings = h2.settings.Settings(
@@ -107,10 +109,11 @@ class Wire:
         failure: ExchangeFailed = ConnectionClosed(f"{self.stream.peer} closed the connection")
         try:
             while chunk := await self.stream.read():
-                for event in self.h2.receive_data(chunk):
+                for event in self.h2.receive_data(self._frames.without_goaway(chunk)):
                     self.on(event)
+                self._heed_goodbye()
                 self.flush()
-        except h2.exceptions.ProtocolError as error:
+        except (h2.exceptions.ProtocolError, NotHttp2) as error:
             failure = ConnectionClosed(f"{self.stream.peer} broke HTTP/2: {error}")
             self.flush()
         except ExchangeFailed as error:
@@ -142,8 +145,6 @@ class Wire:
                 self._greeted = True
                 for exchange in self.exchanges.values():
                     exchange.wake()
-            case h2.events.ConnectionTerminated():
-                self._on_goodbye(event.last_stream_id or 0)
 
     def on_reset(self, number: int, code: int) -> None:
         """The peer gave one exchange up."""
@@ -156,7 +157,11 @@ class Wire:
             return
         self.consumed(number, weight)
 
-    def _on_goodbye(self, last: int) -> None:
+    def _heed_goodbye(self) -> None:
+        """The peer takes nothing new; what it has begun with goes on."""
+        last = self._frames.last_stream
+        if last is None:
+            return
         self.leaving = True
         for number, exchange in list(self.exchanges.items()):
             if number > last and number % 2:
@@ -222,7 +227,7 @@ class Wire:
             await self.stream.drain()
 
     def goodbye(self) -> None:
-        """Tell the peer to send nothing new; what is under way goes on."""
+        """Tell the peer that this is the end."""
         self.leaving = True
         with suppress(h2.exceptions.ProtocolError):
             self.h2.close_connection()

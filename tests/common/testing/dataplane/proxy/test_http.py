@@ -3,11 +3,17 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 import pytest
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
+from hyperframe.frame import GoAwayFrame
 
+from steward.clock import SystemClock
 from steward.testing.dataplane.proxy.exchange import Body, Handler, Request, Response, Version, header
-from steward.testing.dataplane.proxy.failures import ConnectionClosed, ExchangeFailed, StreamReset
+from steward.testing.dataplane.proxy.failures import ConnectionClosed, ExchangeFailed, GoAway, StreamReset
 from steward.testing.dataplane.proxy.http_client import HttpConnection, connect_http
 from steward.testing.dataplane.proxy.http_server import serve_http
 from steward.testing.dataplane.proxy.stream import Stream, open_stream
@@ -283,3 +289,35 @@ async def test_a_connection_that_the_server_closed_while_idle_is_not_ready() -> 
         response = await connection.send(Request("GET", "/", "there", (("connection", "close"),)))
         assert await response.body.read() == b""
         assert connection.closed
+
+
+async def test_what_is_under_way_goes_on_when_the_server_says_goodbye() -> None:
+    asked, gone = asyncio.Event(), asyncio.Event()
+
+    async def serve(stream: Stream) -> None:
+        server = H2Connection(H2Configuration(client_side=False))
+        server.initiate_connection()
+        while chunk := await stream.read():
+            for event in server.receive_data(chunk):
+                if isinstance(event, RequestReceived):
+                    asked.set()
+                    goodbye = GoAwayFrame(0, last_stream_id=event.stream_id, error_code=0)
+                    await stream.send(server.data_to_send() + goodbye.serialize())
+                    await gone.wait()
+                    server.ping(b"12345678")
+                    server.send_headers(event.stream_id, [(":status", "200")])
+                    server.send_data(event.stream_id, b"at last", end_stream=True)
+            await stream.send(server.data_to_send())
+
+    async with listening(serve) as port:
+        connection = connect_http(await open_stream("127.0.0.1", port), Version.HTTP2)
+        asking = asyncio.create_task(connection.send(Request("GET", "/", "there", version=Version.HTTP2)))
+        await asked.wait()
+        while not connection.closed:
+            await SystemClock().sleep(timedelta(milliseconds=1))
+        gone.set()
+        response = await asking
+        assert await response.body.read() == b"at last"
+        with pytest.raises(GoAway):
+            await connection.send(Request("GET", "/", "there", version=Version.HTTP2))
+        connection.close()

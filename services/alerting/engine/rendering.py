@@ -1,0 +1,98 @@
+"""What is wanted, rendered for what was found: policies and services → rules, channels → routes."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from services.alerting.core.channel_units import channel_unit
+from services.alerting.core.rule_units import Surroundings, own_expressions, rule_units
+from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
+from services.alerting.edges.secrets import ChannelSecrets
+from services.alerting.edges.watched import Watched
+from services.alerting.engine.looking import Sighting
+from steward.alerting.channels.target import Target
+from steward.alerting.objectives.facts import (
+    POLICY,
+    MeshFacts,
+    grpc_route_facts,
+    http_route_facts,
+    profile_facts,
+    service_facts,
+)
+from steward.kube.mesh_resources import GRPC_ROUTES, HTTP_ROUTES, POLICY_HTTP_ROUTES, SERVICE_PROFILES
+from steward.monitoring.prometheus import Prometheus
+
+_REMEMBERED = 10_000
+
+
+class RenderingRules:
+    """Policies and annotated objects."""
+
+    def __init__(self, watched: Watched, prometheus: Prometheus | None, home: str, runbooks: str) -> None:
+        self._watched = watched
+        self._prometheus = prometheus
+        self._home = home
+        self._runbooks = runbooks
+        self._objections: dict[str, str | None] = {}
+
+    async def __call__(self, seen: Sighting) -> tuple[RuleUnit, ...]:
+        """Units, each refused whose own queries Prometheus does not take."""
+        around = Surroundings(self._facts(), seen.monitoring, self._home, self._runbooks)
+        units = rule_units(self._watched.policies(), around)
+        return tuple([await self._checked(unit) for unit in units])
+
+    async def _checked(self, unit: RuleUnit) -> RuleUnit:
+        for expr in own_expressions(unit.groups):
+            objection = await self._objection(expr)
+            if objection is not None:
+                message = f"Prometheus does not take the query {expr!r}: {objection}"
+                return replace(unit, content=None, refusal=Refusal("QueryRefused", message))
+        return unit
+
+    async def _objection(self, expr: str) -> str | None:
+        """Asked once for each query: what a parser takes it goes on taking."""
+        if self._prometheus is None:
+            return None
+        if expr not in self._objections:
+            if len(self._objections) >= _REMEMBERED:
+                self._objections.clear()
+            self._objections[expr] = await self._prometheus.objection(expr)
+        return self._objections[expr]
+
+    def _facts(self) -> MeshFacts:
+        watched = self._watched
+        return MeshFacts.gathered(
+            services=map(service_facts, watched.services()),
+            profiles=map(profile_facts, watched.of(SERVICE_PROFILES)),
+            routes=(
+                *map(http_route_facts, watched.of(HTTP_ROUTES)),
+                *(http_route_facts(each, POLICY) for each in watched.of(POLICY_HTTP_ROUTES)),
+                *map(grpc_route_facts, watched.of(GRPC_ROUTES)),
+            ),
+        )
+
+
+class RenderingChannels:
+    """Channels, and the files of their secrets where delivery is by files."""
+
+    def __init__(self, watched: Watched, target: Target, secrets: ChannelSecrets | None) -> None:
+        self._watched = watched
+        self._target = target
+        self._secrets = secrets
+
+    def target(self, seen: Sighting) -> Target:
+        """The Alertmanager as it was last seen."""
+        return replace(self._target, alertmanager=seen.monitoring.alertmanager)
+
+    async def __call__(self, seen: Sighting) -> tuple[ChannelUnit, ...]:
+        """Units, each refused whose secrets are not there."""
+        target = self.target(seen)
+        units = tuple(channel_unit(channel, target) for channel in self._watched.channels())
+        if self._secrets is None:
+            return units
+        return tuple(_refused(units, await self._secrets.laid_out(units)))
+
+
+def _refused(units: Iterable[ChannelUnit], refusals: dict[str, Refusal]) -> Iterable[ChannelUnit]:
+    for unit in units:
+        refusal = refusals.get(unit.name)
+        yield replace(unit, content=None, refusal=refusal) if refusal is not None and unit.refusal is None else unit
