@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from steward.alerting.promql import LABEL, Matcher
 from steward.alerting.rules import Severity
 
-SAME_THING = ("alertname", "namespace", "service", "route", "objective", "component", "kind", "name", "webhook", "pod")
+SAME_THING = (
+    *("alertname", "cluster", "namespace", "service", "route", "objective", "component", "kind", "name", "serial"),
+    *("webhook", "feature", "pod"),
+)
 """Labels by which alerts of one name are about one thing. What none of both has counts as equal, so all may stand
 here; `alertname` and `namespace` alone would let one broken service hide another of the same namespace."""
 

@@ -28,8 +28,9 @@ from steward.bus.streams import Start
 from steward.clock import SystemClock
 from steward.events.base import Event
 from steward.events.subjects import subject_filter
-from steward.jsonvalue import JsonObject
-from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, SECRETS, SERVICES, Resource
+from steward.jsonvalue import Json, JsonObject, text
+from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, PODS, SECRETS, SERVICES, Resource
+from steward.linkerd.version import Version
 from steward.resources import KINDS
 from steward.resources.alert_channel import AlertChannel
 from steward.resources.alert_policy import AlertPolicy
@@ -40,7 +41,8 @@ from steward.service.runtime import lent
 from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
 from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.kubernetes.server import FakeKubernetes
-from steward.testing.linkerd_pages.synthetic import SyntheticLinkerd
+from steward.testing.linkerd.mesh import SimulatedMesh
+from steward.testing.linkerd_pages.synthetic import MeshPod, SyntheticLinkerd
 from steward.testing.monitoring.alertmanager import Alertmanager
 from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
 from steward.testing.monitoring.tools import MonitoringTools
@@ -280,52 +282,104 @@ class World:
 
 
 @asynccontextmanager
-async def world(tools: MonitoringTools, folder: Path, mesh: SyntheticLinkerd | None = None) -> AsyncIterator[World]:
-    """A cluster without policies; `mesh` is what Prometheus scrapes, and has to run already."""
+async def world(tools: MonitoringTools, folder: Path) -> AsyncIterator[World]:
+    """A cluster without a mesh, and without policies."""
+    async with AsyncExitStack() as stack:
+        kubernetes = await _kubernetes(stack)
+        yield await _around(stack, kubernetes, tools, folder)
+
+
+@dataclass
+class Meshed:
+    """A cluster with a mesh, and the pages of metrics that its pods have."""
+
+    around: World
+    mesh: SimulatedMesh
+    pages: SyntheticLinkerd
+
+
+@asynccontextmanager
+async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -> AsyncIterator[Meshed]:
+    """`web` calls `api`, two pods each; Prometheus scrapes all of the mesh."""
+    async with AsyncExitStack() as stack:
+        kubernetes = await _kubernetes(stack)
+        mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
+        await mesh.install(str(version))
+        mesh.namespace("shop", annotations={"linkerd.io/inject": "enabled"})
+        for name in ("web", "api"):
+            mesh.workload("Deployment", "shop", name, replicas=2)
+        await mesh.settled()
+        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes)))
+        yield Meshed(await _around(stack, kubernetes, tools, folder, pages), mesh, pages)
+
+
+def _pods(kubernetes: FakeKubernetes) -> list[MeshPod]:
+    found = []
+    for pod in kubernetes.cluster.list(PODS):
+        workload = text(pod, "metadata", "generateName").rstrip("-").rpartition("-")[0]
+        namespace, name = text(pod, "metadata", "namespace"), text(pod, "metadata", "name")
+        found.append(MeshPod(namespace, name, workload, "api.shop" if workload == "web" else ""))
+    return found
+
+
+async def _kubernetes(stack: AsyncExitStack) -> FakeKubernetes:
+    kubernetes = await stack.enter_async_context(FakeKubernetes())
+    for kind in KINDS:
+        kubernetes.cluster.create(CRDS, yaml.safe_load(yaml.safe_dump(definition(kind))))
+    kubernetes.cluster.create(NAMESPACES, {"metadata": {"name": HOME}})
+    return kubernetes
+
+
+async def _around(
+    stack: AsyncExitStack,
+    kubernetes: FakeKubernetes,
+    tools: MonitoringTools,
+    folder: Path,
+    pages: SyntheticLinkerd | None = None,
+) -> World:
     rules, configuration = folder / "rules", folder / "alertmanager" / "alertmanager.yml"
     rules.mkdir(parents=True)
     configuration.parent.mkdir()
     configuration.write_text(NOTHING_YET)
     token = folder / "token"
     token.write_text("agreed\n")
-    async with AsyncExitStack() as stack:
-        kubernetes = await stack.enter_async_context(FakeKubernetes())
-        nats = await stack.enter_async_context(NatsServer())
-        alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
-        port, metrics_port = free_ports(2)
-        options = PrometheusOptions(document=scraping(mesh, rules, alertmanager, metrics_port))
-        prometheus = await stack.enter_async_context(Prometheus(tools, options))
-        for kind in KINDS:
-            kubernetes.cluster.create(CRDS, yaml.safe_load(yaml.safe_dump(definition(kind))))
-        for name in (HOME, "shop", "linkerd"):
-            kubernetes.cluster.create(NAMESPACES, {"metadata": {"name": name}})
-        yield World(kubernetes, nats, prometheus, alertmanager, folder, port, metrics_port, token)
+    nats = await stack.enter_async_context(NatsServer())
+    alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
+    port, metrics_port = free_ports(2)
+    prometheus = await stack.enter_async_context(Prometheus(tools))
+    # Its own address, which it scrapes too, is known only now.
+    itself = (prometheus.address, alertmanager.address, f"127.0.0.1:{metrics_port}")
+    prometheus.configure(PrometheusOptions(document=scraping(pages, rules, itself)))
+    await prometheus.reload()
+    return World(kubernetes, nats, prometheus, alertmanager, folder, port, metrics_port, token)
 
 
-def scraping(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: Alertmanager, own: int, prefix: str = "") -> str:
-    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster."""
+def scraping(mesh: SyntheticLinkerd | None, rules: Path, itself: tuple[str, str, str], prefix: str = "") -> str:
+    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster.
+
+    `itself`: addresses of Prometheus, of Alertmanager, and of the service's own metrics.
+    """
+    prometheus, alertmanager, own = itself
     scrapes = mesh.scrapes(prefix=prefix) if mesh is not None else ()
+    jobs: list[Json] = [
+        {"job_name": "linkerd-steward", "static_configs": [{"targets": [own], "labels": ALERTING}]},
+        {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager]}]},
+        {"job_name": "prometheus", "static_configs": [{"targets": [prometheus]}]},
+    ]
+    for scrape in scrapes:
+        pages: list[Json] = [
+            {
+                "targets": [mesh.address if mesh is not None else ""],
+                "labels": {"__metrics_path__": path, "instance": path, **labels},
+            }
+            for path, labels in scrape.targets
+        ]
+        jobs.append({"job_name": scrape.job, "static_configs": pages})
     document: JsonObject = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [f"{rules}/*.yaml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.address]}]}]},
-        "scrape_configs": [
-            {
-                "job_name": scrape.job,
-                "static_configs": [
-                    {
-                        "targets": [mesh.address if mesh is not None else ""],
-                        "labels": {"__metrics_path__": path, "instance": path, **labels},
-                    }
-                    for path, labels in scrape.targets
-                ],
-            }
-            for scrape in scrapes
-        ]
-        + [
-            {"job_name": "linkerd-steward", "static_configs": [{"targets": [f"127.0.0.1:{own}"], "labels": ALERTING}]},
-            {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager.address]}]},
-        ],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "scrape_configs": jobs,
     }
     return yaml.safe_dump(document)
 

@@ -10,9 +10,8 @@ from steward.jsonvalue import JsonObject
 from steward.linkerd.knowledge import shipped
 from steward.linkerd.version import Version
 from steward.testing.linkerd_pages.faults import Fault
-from steward.testing.linkerd_pages.synthetic import SyntheticLinkerd
 from steward.testing.monitoring.tools import MonitoringTools
-from tests.services.alerting.running import HOME, World, world
+from tests.services.alerting.running import HOME, World, meshed_world
 
 pytestmark = pytest.mark.monitoring
 
@@ -31,9 +30,11 @@ async def alerts(around: World) -> dict[str, str]:
 async def test_nothing_fires_or_pends_on_a_healthy_mesh_of_any_version(
     monitoring_tools: MonitoringTools, tmp_path: Path, version: Version
 ) -> None:
-    async with SyntheticLinkerd(version) as mesh, world(monitoring_tools, tmp_path, mesh) as around, around.running():
+    async with meshed_world(monitoring_tools, tmp_path, version) as meshed, meshed.around.running():
+        around = meshed.around
         around.policy("control-plane", PACK, HOME)
         await around.policy_says("control-plane", "InForce", "Applied", HOME)
+        await around.policy_says("control-plane", "Sighted", "MetricsThere", HOME)
         await around.scraped(times=8)
         assert await alerts(around) == {}
 

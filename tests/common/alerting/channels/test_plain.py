@@ -8,12 +8,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from steward.alerting.channels.plain import Rendered, rendered
-from steward.alerting.channels.redaction import reveals
 from steward.alerting.channels.target import Target
 from steward.alerting.inhibition import Inhibition
 from steward.alerting.monitoring import NUMBER
 from steward.alerting.promql import Matcher
-from steward.jsonvalue import Json, JsonObject, dig, rows, table, text, walk
+from steward.jsonvalue import Json, JsonObject, dig, rows, table, text
 from steward.resources.alert_channel import AlertChannel
 from steward.testing.monitoring.tools import Generation, MonitoringTools
 from steward.testing.monitoring.verdict import Amtool
@@ -264,91 +263,6 @@ def test_every_condition_of_a_channel_is_written() -> None:
     ]
 
 
-REFUSED: dict[str, tuple[JsonObject, str, str]] = {
-    "no way": ({}, "NotOneDestination", "exactly one"),
-    "two ways": ({**KINDS["hook"], **KINDS["mail"]}, "NotOneDestination", "exactly one"),
-    "no address": ({"webhook": {}}, "NotOneAddress", "exactly one of webhook.url and urlFrom"),
-    "two addresses": (
-        {"webhook": {"url": "http://a/", "urlFrom": {"name": "a", "key": "b"}}},
-        "NotOneAddress",
-        "exactly one of webhook.url and urlFrom",
-    ),
-    "no host": ({"webhook": {"url": "http:///x"}}, "BadUrl", "https://hooks.acme.org/mesh"),
-    "no port": ({"webhook": {"url": "http://a:99999/x"}}, "BadUrl", "https://hooks.acme.org/mesh"),
-    "half an escape": ({"webhook": {"url": "http://a/%zz"}}, "BadUrl", "https://hooks.acme.org/mesh"),
-    "a password in the address": ({"webhook": {"url": "http://a:b@c/"}}, "BadUrl", "https://hooks.acme.org/mesh"),
-    "neither webhook nor bot": ({"slack": {"channel": "#a"}}, "NotOneSlack", "exactly one"),
-    "a bot without a channel": ({"slack": {"botToken": {"name": "a", "key": "b"}}}, "NoSlackChannel", "#mesh"),
-    "a mail to nobody": (
-        {"email": {"to": ["a..b@c.org"], "sender": "a@b.c", "smarthost": "a:25"}},
-        "BadAddress",
-        "ops@acme.org",
-    ),
-    "a sender that is none": (
-        {"email": {"to": ["a@b.c"], "sender": 'a"@b.c', "smarthost": "a:25"}},
-        "BadAddress",
-        "ops@acme.org",
-    ),
-    "a mail server that is none": (
-        {"email": {"to": ["a@b.c"], "sender": "a@b.c", "smarthost": "::::25"}},
-        "BadSmarthost",
-        "smtp.acme.org:587",
-    ),
-    "a port that is none": (
-        {"email": {"to": ["a@b.c"], "sender": "a@b.c", "smarthost": "a:0"}},
-        "BadSmarthost",
-        "smtp.acme.org:587",
-    ),
-    "a password of nobody": (
-        {"email": {"to": ["a@b.c"], "sender": "a@b.c", "smarthost": "a:25", "password": {"name": "a", "key": "b"}}},
-        "NoUsername",
-        "spec.email.username",
-    ),
-    "a user without a password": (
-        {"email": {"to": ["a@b.c"], "sender": "a@b.c", "smarthost": "a:25", "username": "me"}},
-        "NoPassword",
-        "spec.email.password",
-    ),
-    "a Secret elsewhere": (
-        {"teams": {"webhook": {"name": "../../etc/passwd", "key": "x"}}},
-        "BadSecretName",
-        "a Secret beside it",
-    ),
-    "a label that is none": (
-        {**KINDS["hook"], "match": {"labels": {'a="b",c': "d"}}},
-        "BadMatch",
-        "correct spec.match",
-    ),
-    "a time that is none": (
-        {**KINDS["hook"], "quiet": [{"begins": "08:00", "ends": "08:00"}]},
-        "BadQuietTime",
-        "let it end later",
-    ),
-    "another namespace": (
-        {**KINDS["hook"], "match": {"namespaces": ["books"]}},
-        "ForeignNamespace",
-        "Steward's own namespace",
-    ),
-    "another namespace by label": (
-        {**KINDS["hook"], "match": {"labels": {"namespace": "books"}}},
-        "ForeignNamespace",
-        "Steward's own namespace",
-    ),
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_what_cannot_be_is_refused_with_the_reason_and_the_remedy_and_the_rest_stands(name: str) -> None:
-    spec, reason, remedy = REFUSED[name]
-    found = rendered([channel("emojivoto", "wrong", **spec), channel("emojivoto", "right", **KINDS["hook"])], target())
-    assert [each.channel.name for each in found.outlets] == ["right"]
-    (refused,) = found.refused
-    assert (refused.object, refused.reason) == ("AlertChannel/emojivoto/wrong", reason)
-    assert remedy in refused.remedy
-    assert refused.message in refused.sentence
-    assert refused.remedy in refused.sentence
-
-
 async def test_no_inhibition_of_the_packs_is_lost(each_monitoring_tools: MonitoringTools) -> None:
     down = Inhibition(
         (Matcher.equal("alertname", "LinkerdComponentDown"), Matcher.equal("component", "destination")),
@@ -364,41 +278,3 @@ async def test_no_inhibition_of_the_packs_is_lost(each_monitoring_tools: Monitor
         "equal": ["cluster"],
     }
     assert dig(second, "source_matchers", 2) == 'cluster!=""'
-
-
-def test_secrets_are_files_and_each_channel_has_its_own() -> None:
-    found = rendered(
-        [channel(namespace, kind, **KINDS[kind]) for namespace in (HOME, "emojivoto") for kind in KINDS], target()
-    )
-    named = {text(each) for each in walk(document_of(found)) if text(each).endswith(".secret")}
-    assert {each.path for each in found.secret_files} == named
-    assert f"/etc/linkerd-steward/secrets/{HOME}+smtp+password.secret" in named
-    assert "/etc/linkerd-steward/secrets/emojivoto+smtp+password.secret" in named
-    assert all(each.path.rpartition("/")[2].startswith(f"{each.channel.namespace}+") for each in found.secret_files)
-
-
-def test_the_name_of_a_file_is_never_too_long() -> None:
-    long: Json = {"webhook": {"name": "s" * 253, "key": "k" * 253}}
-    longer: Json = {"webhook": {"name": "s" * 253, "key": "k" * 252}}
-    found = rendered([channel("n" * 63, "a", teams=long), channel("n" * 63, "b", teams=longer)], target())
-    names = [each.path.rpartition("/")[2] for each in found.secret_files]
-    assert len(set(names)) == 2
-    assert all(len(name) <= 255 for name in names)
-
-
-@pytest.mark.parametrize(
-    "document",
-    [
-        {"receivers": [{"url": "https://hooks.acme.org/T0k3n"}]},
-        {"T0k3n": 1},
-        {"data": {"token": "VDBrM24="}},
-        {"in": "c29tZXRoaW5nOiBUMGszbg==", "key": ["T0k3n "]},
-    ],
-)
-def test_a_secret_that_is_written_anywhere_is_found(document: JsonObject) -> None:
-    assert reveals(document, ["T0k3n", "other-secret", ""]) == ("T0k3n",)
-
-
-def test_a_document_without_secrets_reveals_none() -> None:
-    found = rendered([channel(HOME, kind, **KINDS[kind]) for kind in KINDS], target())
-    assert reveals(found.document, ["hunter2-hunter2", "https://hooks.slack.com/services/T/B/x"]) == ()
