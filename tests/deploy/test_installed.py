@@ -235,7 +235,11 @@ _POD_MONITORS: JsonObject = {
                                         "type": "array",
                                         "items": {
                                             "type": "object",
-                                            "properties": {"port": {"type": "string"}, "interval": {"type": "string"}},
+                                            "properties": {
+                                                "port": {"type": "string"},
+                                                "interval": {"type": "string"},
+                                                "honorLabels": {"type": "boolean"},
+                                            },
                                         },
                                     },
                                 },

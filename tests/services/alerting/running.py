@@ -1,7 +1,7 @@
 """The whole service beside a real Prometheus, a real Alertmanager and a real NATS server, on a fake Kubernetes API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -210,6 +210,18 @@ class World:
         async with asyncio.timeout(PATIENCE):
             while await self._evaluations() < before + times:
                 await SystemClock().sleep(timedelta(milliseconds=200))
+
+    async def prometheus_until(self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+        """Ask again and again until it is as `holds` says."""
+        found = await ask()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not holds(found):
+                    await SystemClock().sleep(timedelta(milliseconds=300))
+                    found = await ask()
+        except TimeoutError:
+            raise AssertionError(f"it never was so; it is {found!r}") from None
+        return found
 
     async def _evaluations(self) -> float:
         page = await self.prometheus.query("sum(count_over_time(up{job='linkerd-steward'}[1h]))")
