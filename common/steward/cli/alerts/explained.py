@@ -53,8 +53,9 @@ class Explained:
     @property
     def runbook(self) -> str:
         """The page that says what to do; empty where there is none."""
-        said = [each.annotations.get("runbook", "") for each in (*self.in_force, *self.current)]
-        return next((each for each in said if each), self.shipped[0].alert.runbook if self.shipped else "")
+        told = [each.annotations for each in self.in_force] + [each.annotations for each in self.current]
+        said = next((each["runbook"] for each in told if each.get("runbook")), "")
+        return said or (self.shipped[0].alert.runbook if self.shipped else "")
 
 
 def rules_named(groups: Sequence[JsonObject], name: str) -> list[RuleInForce]:
