@@ -3,9 +3,11 @@
 import typer
 
 from steward.cli.alerts import channels, policies, silences
+from steward.cli.alerts.explaining import explain
 from steward.cli.alerts.listing import list_alerts
 from steward.cli.alerts.objects import channels as list_channels
 from steward.cli.alerts.objects import policies as list_policies
+from steward.cli.alerts.packs import pack
 from steward.cli.alerts.past import history, watch
 from steward.cli.alerts.routes import route
 from steward.cli.alerts.trying import try_channel
@@ -27,6 +29,8 @@ app.callback()(remember)
 app.command("list")(list_alerts)
 app.command("watch")(watch)
 app.command("history")(history)
+app.command("explain")(explain)
+app.command("pack")(pack)
 app.command("policies")(list_policies)
 app.command("channels")(list_channels)
 app.command("route")(route)
