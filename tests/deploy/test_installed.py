@@ -200,7 +200,7 @@ def _assert_alerting_is_set_up_as_shown(shell: Shell, cluster: Cluster) -> None:
         shell.run(ask.format(name, namespace))
     for name, namespace in (("something-else", "acme"), ("steward-nats-users", NAMESPACE)):
         shell.run(f"! {ask.format(name, namespace)}")
-    (channel,) = [block for block in under("Tell somebody", "yaml")]
+    (channel,) = under("Tell somebody", "yaml")
     shell.run(f"kubectl apply -f - <<'EOF'\n{channel.text}EOF\n")
     _until_running(cluster, "production")
 
