@@ -9,6 +9,11 @@ pack        the policy for the control plane, as data in `shipped/`, and what ke
 rendering   its rules for one monitoring and one policy, and why some are left out
 blindness   which alerts cannot fire, because their metrics are missing
 objectives  of services and routes: their rules, from an AlertPolicy or from annotations
+policy_rules
+            a whole AlertPolicy as rules
+targets     what a Prometheus scrapes, as it says itself
+scrape_detection
+            who wrote its scrape configuration, told by these
 channels    AlertChannels as Alertmanager's configuration
 inhibition  which alerts keep others quiet
 matching    whether an alert fits matchers

@@ -1,7 +1,6 @@
 """The policy for the control plane and its proxies, as it is shipped: alerts as data, in `shipped/`."""
 
 import re
-from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
@@ -13,7 +12,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from steward.alerting.families import Exposer
-from steward.alerting.inhibition import Inhibition, of_alerts
+from steward.alerting.inhibition import Inhibition, of_alerts, severe_mutes_lesser
 from steward.alerting.promql import Matcher
 from steward.alerting.reading import read
 from steward.alerting.rules import Severity
@@ -55,7 +54,7 @@ class About(StrEnum):
 
 
 class Cause(_Shipped):
-    """Another alert that explains this one: while it fires, this one is not told."""
+    """Another alert, of the pack or of Steward's own, that explains this one: while it fires, this one is not told."""
 
     alert: str
     component: str = ""
@@ -121,6 +120,11 @@ class Pack(_Shipped):
         """Every alert, in the order of the groups."""
         return tuple(alert for group in self.groups for alert in group.alerts)
 
+    @property
+    def muted_by_upgrade(self) -> tuple[str, ...]:
+        """Names of the alerts that an upgrade in progress explains."""
+        return tuple(alert.name for alert in self.alerts if alert.muted_by_upgrade)
+
     def find(self, name: str) -> PackAlert | None:
         """The alert of that name."""
         return next((alert for alert in self.alerts if alert.name == name), None)
@@ -154,29 +158,25 @@ def parse_group(file: str, document: str) -> PackGroup:
 
 @cache
 def inhibitions() -> tuple[Inhibition, ...]:
-    """Which alert of the pack keeps which others quiet; the milder tiers of one that fires are the first of them."""
-    tiers = Inhibition(
-        source=(_steward(), Matcher.equal("severity", "critical")),
-        target=(_steward(), Matcher.any_of("severity", ("warning", "info"))),
-        equal=("cluster", "namespace", "alertname", "component", "name", "serial", "feature"),
+    """Which alert keeps which others quiet: the severe tier of one its milder tiers, and a cause its consequences."""
+    pack = shipped_pack()
+    pairs = sorted(((cause, alert.name) for alert in pack.alerts for cause in alert.causes), key=_key)
+    caused = (
+        of_alerts(_source(cause, pack), (name for _, name in members), cause.equal, _steward())
+        for cause, members in groupby(pairs, key=lambda pair: pair[0])
     )
-    return (tiers, *_inhibitions(shipped_pack().alerts))
+    return (severe_mutes_lesser(), *caused)
 
 
-def _inhibitions(alerts: Iterable[PackAlert]) -> Iterator[Inhibition]:
-    pairs = [(_key(cause), cause, alert.name) for alert in alerts for cause in alert.causes]
-    for _, members in groupby(sorted(pairs, key=lambda each: (each[0], each[2])), key=lambda each: each[0]):
-        found = list(members)
-        yield of_alerts(_source(found[0][1]), (each[2] for each in found), found[0][1].equal, _steward())
+def _key(pair: tuple[Cause, str]) -> tuple[str, str, str, tuple[str, ...], str]:
+    cause, name = pair
+    return (cause.alert, cause.component, cause.severity or "", cause.equal, name)
 
 
-def _key(cause: Cause) -> tuple[str, str, str, tuple[str, ...]]:
-    return (cause.alert, cause.component, cause.severity.value if cause.severity else "", cause.equal)
-
-
-def _source(cause: Cause) -> tuple[Matcher, ...]:
+def _source(cause: Cause, pack: Pack) -> tuple[Matcher, ...]:
     said = {"alertname": cause.alert, "component": cause.component, "severity": cause.severity or ""}
-    return (_steward(), *(Matcher.equal(label, value) for label, value in said.items() if value))
+    matchers = tuple(Matcher.equal(label, str(value)) for label, value in said.items() if value)
+    return (_steward(), *matchers) if pack.find(cause.alert) is not None else matchers
 
 
 def _steward() -> Matcher:

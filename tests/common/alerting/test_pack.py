@@ -5,7 +5,8 @@ import re
 import pytest
 
 from steward.alerting.families import catalogue
-from steward.alerting.inhibition import Inhibition
+from steward.alerting.inhibition import SAME_THING, Inhibition, severe_mutes_lesser
+from steward.alerting.own_alerts import OWN_ALERTS
 from steward.alerting.pack import UPGRADE, About, PackAlert, asked_of, inhibitions, parse_group, shipped_pack
 from steward.alerting.rules import Severity
 from steward.errors import ConfigurationError
@@ -125,13 +126,14 @@ def test_severities_of_one_alert_differ_and_the_milder_comes_first() -> None:
     for alert in PACK.alerts:
         places = [order.index(tier.severity) for tier in alert.tiers]
         assert len(set(places)) == len(places), alert.name
-        if alert.name != "LinkerdConformanceFailed":
-            assert places == sorted(places, reverse=True), alert.name
+        assert places == sorted(places, reverse=True), alert.name
 
 
 def test_what_explains_an_alert_is_an_alert_with_that_component_and_severity() -> None:
     for alert in PACK.alerts:
         for cause in alert.causes:
+            if cause.alert in {own.name for own in OWN_ALERTS}:
+                continue
             source = ALERTS[cause.alert]
             assert not cause.component or cause.component in {source.component, *source.components}
             assert cause.severity is None or cause.severity in {tier.severity for tier in source.tiers}
@@ -139,14 +141,14 @@ def test_what_explains_an_alert_is_an_alert_with_that_component_and_severity() -
 
 
 def test_what_an_upgrade_explains_is_muted_while_it_lasts() -> None:
-    muted = {alert.name for alert in PACK.alerts if alert.muted_by_upgrade}
+    muted = set(PACK.muted_by_upgrade)
     assert muted == {
         "LinkerdControlPlaneReplicaDown",
         "LinkerdControlPlaneNotHA",
         "LinkerdControlPlaneRestarting",
         "LinkerdProxyVersionSkew",
     }
-    (found,) = [each for each in inhibitions() if str(each.source[1]) == f'alertname="{UPGRADE}"']
+    (found,) = [each for each in inhibitions() if f'alertname="{UPGRADE}"' in map(str, each.source)]
     assert targets(found) == muted
 
 
@@ -154,7 +156,7 @@ def test_a_control_plane_that_is_down_keeps_its_consequences_quiet_but_not_expir
     found = {
         str(each.source[-1]): targets(each)
         for each in inhibitions()
-        if str(each.source[1]) == 'alertname="LinkerdControlPlaneComponentDown"'
+        if 'alertname="LinkerdControlPlaneComponentDown"' in map(str, each.source)
     }
     number = {alert.name: alert.number for alert in PACK.alerts}
     assert {number[name] for name in found['component="destination"']} == {12, 13, 14, 15, 16, 20, 21}
@@ -163,10 +165,9 @@ def test_a_control_plane_that_is_down_keeps_its_consequences_quiet_but_not_expir
     assert not silenced & {"LinkerdProxyCertificateExpired", "LinkerdInjectorFailingOpen", "Watchdog"}
 
 
-def test_nothing_keeps_itself_quiet_and_every_side_is_an_alert_of_the_pack() -> None:
-    for each in inhibitions():
-        source = {str(matcher) for matcher in each.source}
-        assert 'steward="control-plane"' in source
+def test_nothing_keeps_itself_quiet_and_every_target_is_an_alert_of_the_pack() -> None:
+    assert inhibitions()[0] == severe_mutes_lesser()
+    for each in inhibitions()[1:]:
         assert 'steward="control-plane"' in {str(matcher) for matcher in each.target}
         assert targets(each) <= set(ALERTS)
         assert not any(str(matcher) == f'alertname="{name}"' for matcher in each.source for name in targets(each))
@@ -183,6 +184,19 @@ def test_an_expired_certificate_keeps_quiet_what_it_explains() -> None:
         ),
         ("cluster", "namespace"),
     ) in written
+
+
+def test_what_steward_says_of_a_feature_itself_is_not_said_by_prometheus_again() -> None:
+    found = {str(each.source[0]): each for each in inhibitions()[1:] if "feature" in each.equal}
+    assert set(found) == {'alertname="LinkerdProtectionFailing"', 'alertname="LinkerdFeatureFailing"'}
+    assert all(targets(each) == {"LinkerdConformanceFailed"} for each in found.values())
+
+
+def test_an_alert_with_several_tiers_is_one_thing_by_labels_that_let_its_milder_tier_be_muted() -> None:
+    left = {"LinkerdTrustAnchorExpiring": {"namespace", "name", "serial"}, "LinkerdConformanceFailed": {"feature"}}
+    for alert in PACK.alerts:
+        if len(alert.tiers) > 1:
+            assert left.get(alert.name, {"namespace", "name"}) <= set(SAME_THING)
 
 
 def test_an_alert_has_a_namespace_of_its_own_only_where_its_expression_leaves_one() -> None:

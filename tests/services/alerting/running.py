@@ -1,7 +1,7 @@
 """The whole service beside a real Prometheus, a real Alertmanager and a real NATS server, on a fake Kubernetes API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -211,6 +211,18 @@ class World:
             while await self._evaluations() < before + times:
                 await SystemClock().sleep(timedelta(milliseconds=200))
 
+    async def prometheus_until(self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+        """Ask again and again until it is as `holds` says."""
+        found = await ask()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not holds(found):
+                    await SystemClock().sleep(timedelta(milliseconds=300))
+                    found = await ask()
+        except TimeoutError:
+            raise AssertionError(f"it never was so; it is {found!r}") from None
+        return found
+
     async def _evaluations(self) -> float:
         page = await self.prometheus.query("sum(count_over_time(up{job='linkerd-steward'}[1h]))")
         return sum(each.value for each in page)
@@ -299,8 +311,10 @@ class Meshed:
 
 
 @asynccontextmanager
-async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -> AsyncIterator[Meshed]:
-    """`web` calls `api`, two pods each; Prometheus scrapes all of the mesh."""
+async def meshed_world(
+    tools: MonitoringTools, folder: Path, version: Version, *, calls: str = "api.shop"
+) -> AsyncIterator[Meshed]:
+    """`web` and `api`, two pods each, of which one calls the other; Prometheus scrapes all of the mesh."""
     async with AsyncExitStack() as stack:
         kubernetes = await _kubernetes(stack)
         mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
@@ -309,16 +323,17 @@ async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -
         for name in ("web", "api"):
             mesh.workload("Deployment", "shop", name, replicas=2)
         await mesh.settled()
-        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes)))
+        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes, calls)))
         yield Meshed(await _around(stack, kubernetes, tools, folder, pages), mesh, pages)
 
 
-def _pods(kubernetes: FakeKubernetes) -> list[MeshPod]:
+def _pods(kubernetes: FakeKubernetes, calls: str) -> list[MeshPod]:
     found = []
     for pod in kubernetes.cluster.list(PODS):
         workload = text(pod, "metadata", "generateName").rstrip("-").rpartition("-")[0]
         namespace, name = text(pod, "metadata", "namespace"), text(pod, "metadata", "name")
-        found.append(MeshPod(namespace, name, workload, "api.shop" if workload == "web" else ""))
+        client = namespace == "shop" and not calls.startswith(f"{workload}.")
+        found.append(MeshPod(namespace, name, workload, calls if client else ""))
     return found
 
 
@@ -339,24 +354,32 @@ async def _around(
 ) -> World:
     rules, configuration = folder / "rules", folder / "alertmanager" / "alertmanager.yml"
     rules.mkdir(parents=True)
-    configuration.parent.mkdir()
+    configuration.parent.mkdir(parents=True)
     configuration.write_text(NOTHING_YET)
     token = folder / "token"
     token.write_text("agreed\n")
     nats = await stack.enter_async_context(NatsServer())
     alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
     port, metrics_port = free_ports(2)
-    options = PrometheusOptions(document=scraping(pages, rules, alertmanager, metrics_port))
-    prometheus = await stack.enter_async_context(Prometheus(tools, options))
+    prometheus = await stack.enter_async_context(Prometheus(tools))
+    # Its own address, which it scrapes too, is known only now.
+    itself = (prometheus.address, alertmanager.address, f"127.0.0.1:{metrics_port}")
+    prometheus.configure(PrometheusOptions(document=scraping(pages, rules, itself)))
+    await prometheus.reload()
     return World(kubernetes, nats, prometheus, alertmanager, folder, port, metrics_port, token)
 
 
-def scraping(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: Alertmanager, own: int, prefix: str = "") -> str:
-    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster."""
+def scraping(mesh: SyntheticLinkerd | None, rules: Path, itself: tuple[str, str, str], prefix: str = "") -> str:
+    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster.
+
+    `itself`: addresses of Prometheus, of Alertmanager, and of the service's own metrics.
+    """
+    prometheus, alertmanager, own = itself
     scrapes = mesh.scrapes(prefix=prefix) if mesh is not None else ()
     jobs: list[Json] = [
-        {"job_name": "linkerd-steward", "static_configs": [{"targets": [f"127.0.0.1:{own}"], "labels": ALERTING}]},
-        {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager.address]}]},
+        {"job_name": "linkerd-steward", "static_configs": [{"targets": [own], "labels": ALERTING}]},
+        {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager]}]},
+        {"job_name": "prometheus", "static_configs": [{"targets": [prometheus]}]},
     ]
     for scrape in scrapes:
         pages: list[Json] = [
@@ -370,7 +393,7 @@ def scraping(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: Alertmana
     document: JsonObject = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [f"{rules}/*.yaml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.address]}]}]},
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": jobs,
     }
     return yaml.safe_dump(document)

@@ -1,13 +1,16 @@
 """A client without processor time measures itself: what comes late by no more than that says nothing of the mesh."""
 
+from datetime import timedelta
+
 import pytest
 
 from services.conformance.core.judge import proven
-from services.conformance.core.probes import balancing, timeouts
+from services.conformance.core.probes import balancing, breakers, timeouts
 from steward.conformance.results import Verdict
 from tests.services.conformance.core.probes.test_balancing import FAMILY as BALANCING
+from tests.services.conformance.core.probes.test_breakers import FAMILY as BREAKERS
 from tests.services.conformance.core.probes.test_timeouts import FAMILY
-from tests.services.conformance.core.seen import STAGE, answer, calls, evidence, refusal
+from tests.services.conformance.core.seen import NOW, STAGE, answer, calls, evidence, refusal
 
 _PROBE = next(probe for probe in timeouts.PROBES if probe.id == "timeout.request")
 _HEALTHY = FAMILY.healthy[_PROBE.id]
@@ -62,3 +65,17 @@ def test_where_quick_pods_are_slow_as_well_nobody_can_tell_that_the_slow_one_is_
 
     assert told(1.2) == f"{Verdict.INCONCLUSIVE} Starved"
     assert told(0.06) == f"{Verdict.FAILED} Disproven"
+
+
+def test_a_breaker_whose_penalty_may_be_over_when_its_page_is_read_tells_nothing() -> None:
+    probe = next(each for each in breakers.PROBES if each.id == "cb.consecutive")
+    healthy = BREAKERS.healthy[probe.id]
+
+    def told(lasted: float) -> Verdict:
+        replies = evidence(healthy).replies("failing")
+        last = answer(pod="v2-0", at=NOW + timedelta(seconds=lasted))
+        found = evidence(healthy, failing=calls(*replies, last), tripped=healthy["before"])
+        return proven(probe.proof, STAGE, found).verdict
+
+    assert told(lasted=2) is Verdict.INCONCLUSIVE
+    assert told(lasted=1) is Verdict.FAILED
