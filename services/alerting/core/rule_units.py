@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from services.alerting.core.units import ANNOTATED, Refusal, RuleUnit, WatchedAlert
+from services.alerting.core.writing import Unwritten, Writing, as_file
 from steward.alerting.blindness import blind
 from steward.alerting.monitoring import Monitoring
 from steward.alerting.objectives.facts import MeshFacts
 from steward.alerting.objectives.rendering import RenderedPolicy, rendered_annotations, rendered_policy
 from steward.alerting.pack import shipped_pack
 from steward.alerting.rendering import Rendered, render
-from steward.alerting.rules import Group, rule_document
+from steward.alerting.rules import Group
 from steward.resources.alert_policy import AlertPolicy, TargetStatus
-from steward.yamlvalue import render_yaml
 
 OWN_RULES = "/rules"
 
@@ -27,13 +27,15 @@ class Surroundings:
     """Steward's own namespace: the policy for the control plane is there, and nowhere else."""
     runbooks: str = ""
     """Address that the pages of alerts are below."""
+    write: Writing = as_file
+    """By the way that they are carried."""
 
 
 def rule_units(policies: Iterable[AlertPolicy], around: Surroundings) -> tuple[RuleUnit, ...]:
     """A unit for each policy, and one for the annotations of each namespace."""
     units = [policy_unit(policy, around) for policy in policies]
     annotated = rendered_annotations(around.facts, around.monitoring)
-    return (*units, *(_annotated_unit(namespace, found) for namespace, found in annotated))
+    return (*units, *(_annotated_unit(namespace, found, around.write) for namespace, found in annotated))
 
 
 def policy_unit(policy: AlertPolicy, around: Surroundings) -> RuleUnit:
@@ -59,7 +61,7 @@ def policy_unit(policy: AlertPolicy, around: Surroundings) -> RuleUnit:
     return RuleUnit(
         namespace,
         name,
-        render_yaml(rule_document(groups)),
+        around.write(Unwritten(namespace, name, groups, policy)),
         rules=sum(len(group.rules) for group in groups),
         targets=targets,
         alerts=_watched(found),
@@ -68,12 +70,12 @@ def policy_unit(policy: AlertPolicy, around: Surroundings) -> RuleUnit:
     )
 
 
-def _annotated_unit(namespace: str, found: RenderedPolicy) -> RuleUnit:
+def _annotated_unit(namespace: str, found: RenderedPolicy, write: Writing) -> RuleUnit:
     refused = next((each for each in found.targets if each.reason != "Rendered"), None)
     return RuleUnit(
         namespace,
         ANNOTATED,
-        render_yaml(rule_document(found.groups)) if found.groups else None,
+        write(Unwritten(namespace, ANNOTATED, found.groups)) if found.groups else None,
         rules=found.rules,
         targets=found.targets,
         alerts=_watched(found),
