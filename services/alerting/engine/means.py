@@ -28,6 +28,7 @@ from services.alerting.engine.rendering import RenderingChannels, RenderingRules
 from services.alerting.settings import AlertingGroup
 from steward.alerting.channels.secrets import SUFFIX as SECRET_SUFFIX
 from steward.alerting.channels.target import OWN, OwnWebhook, Target
+from steward.alerting.inhibition import severe_mutes_lesser
 from steward.alerting.pack import inhibitions
 from steward.kube.client import Kube
 from steward.monitoring.alertmanager import Alertmanager
@@ -120,7 +121,9 @@ class Ways:
 
     def _target(self) -> Target:
         secrets = self._group.files.secrets or Path("/etc/linkerd-steward/secrets")
-        return Target(home=self._home, secrets=str(secrets), own=self._own(), inhibitions=inhibitions())
+        return Target(
+            home=self._home, secrets=str(secrets), own=self._own(), inhibitions=(severe_mutes_lesser(), *inhibitions())
+        )
 
     def _own(self) -> OwnWebhook | None:
         """The operator's Alertmanager is in another pod, which cannot reach our loopback address."""
