@@ -15,7 +15,7 @@ CLUSTER ?= simulated
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test test-cluster test-mesh lint format bench mutation proto schemas catalogue manifests lock setup binaries monitoring clean
+.PHONY: help run test test-cluster test-mesh lint format bench suite mutation proto schemas catalogue manifests lock setup binaries monitoring clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22
@@ -61,6 +61,9 @@ format: $(READY) ## Format the sources and mend what can be mended
 
 bench: $(READY) ## Measure against peers; prints a table, and JSON into $$BENCH_JSON
 	@$(BIN)/python -m tests.bench $(ARGS)
+
+suite: $(READY) ## Run the default conformance suite once on the simulated mesh, and say what it took
+	@$(BIN)/python -m tests.suite $(ARGS)
 
 proto: $(READY) ## Write the message classes of Linkerd's proxy API from our .proto files
 	@cd common && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. steward/proxy_api/*.proto

@@ -28,6 +28,16 @@ def parse_yaml(document: str | bytes, *, deepest: int = DEEPEST) -> Json:
         raise MalformedYaml(str(error).split("\n", 1)[0]) from error
 
 
+def parse_yaml_documents(stream: str | bytes, *, deepest: int = DEEPEST) -> list[Json]:
+    """Every document in `stream`, empty ones left out. Raise MalformedYaml where one cannot be read."""
+    try:
+        _refuse_depth(stream, deepest)
+        documents: list[Json] = list(yaml.load_all(stream, Loader=_LOADER))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise MalformedYaml(" ".join(str(error).split())) from error
+    return [each for each in documents if each is not None]
+
+
 def _refuse_depth(document: str | bytes, deepest: int) -> None:
     depth = 0
     for event in yaml.parse(document, Loader=_LOADER):
@@ -41,5 +51,4 @@ def _refuse_depth(document: str | bytes, deepest: int) -> None:
 
 def render_yaml(value: Json) -> str:
     """`value` in the one form that it has here: members in order, nothing folded. What is equal is equal text."""
-    rendered = yaml.dump(value, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=1_000_000)
-    return cast("str", rendered)
+    return yaml.dump(value, Dumper=_DUMPER, sort_keys=True, allow_unicode=True, width=1_000_000)

@@ -1,32 +1,105 @@
-"""The metrics of alerting itself; those of the mesh that it exports are beside them."""
+"""The metrics of alerting. Labels are names of Kubernetes objects and closed sets, bounded by the mesh itself."""
 
 from steward.service.instruments import Metric, counter, gauge
 
-LEADING = gauge("steward_alerting_leading", "1 while this replica is the one that acts.")
-RULES = gauge("steward_alerting_rules", "Rules that are in force.")
-APPLIED = gauge(
-    "steward_alerting_applied",
-    "1 while a policy or channel is in force as it asks, 0 while it is refused and the last good one stays.",
-    "target",
-    "object",
+PREFIX = "steward_alerting"
+
+NOT_AFTER = gauge(
+    f"{PREFIX}_certificate_not_after_timestamp_seconds",
+    "When a trust anchor, the issuer or a webhook's certificate ends.",
+    "kind",
+    "namespace",
+    "name",
+    "serial",
 )
-BLIND = gauge("steward_alerting_blind_alerts", "Alerts whose metrics this Prometheus does not have.", "policy")
-UNREACHABLE = gauge("steward_alerting_unreachable", "1 while something of the monitoring does not answer.")
+NOT_BEFORE = gauge(
+    f"{PREFIX}_certificate_not_before_timestamp_seconds",
+    "From when on a trust anchor, the issuer or a webhook's certificate is valid.",
+    "kind",
+    "namespace",
+    "name",
+    "serial",
+)
+RENEWAL = gauge(
+    f"{PREFIX}_certificate_renewal_timestamp_seconds",
+    "When cert-manager renews a certificate; none where nobody renews it.",
+    "kind",
+    "namespace",
+    "name",
+)
+CERTIFICATE_READY = gauge(
+    f"{PREFIX}_certificate_ready",
+    "1 while cert-manager calls a certificate ready; none where nobody renews it.",
+    "kind",
+    "namespace",
+    "name",
+)
+WEBHOOK_AGREES = gauge(
+    f"{PREFIX}_webhook_ca_agrees",
+    "1 while the caBundle of a webhook verifies its server's certificate.",
+    "webhook",
+    "name",
+)
+ISSUER_AGREES = gauge(
+    f"{PREFIX}_issuer_agrees", "1 while a trust anchor verifies the issuer; NaN where that cannot be told."
+)
+EXPECTED_REPLICAS = gauge(
+    f"{PREFIX}_expected_replicas", "Pods that a component of the control plane should have.", "component"
+)
+READY_REPLICAS = gauge(
+    f"{PREFIX}_ready_replicas", "Pods of a component of the control plane that are ready.", "component"
+)
+MESHED_PODS = gauge(f"{PREFIX}_meshed_pods", "Running pods with a proxy.", "namespace")
+UNMESHED_PODS = gauge(f"{PREFIX}_unmeshed_pods", "Running pods that should have a proxy and have none.", "namespace")
+REFUSED_SCRAPES = gauge(f"{PREFIX}_refused_scrapes", "Proxies that answer Prometheus 401 or 403.", "namespace")
+UNSCRAPED_PROXIES = gauge(
+    f"{PREFIX}_unscraped_proxies", "Running pods with a proxy that Prometheus does not scrape.", "namespace"
+)
+UPGRADE_IN_PROGRESS = gauge(f"{PREFIX}_upgrade_in_progress", "1 while an UpgradeRun acts.", "run")
+CONFORMANCE_FAILED = gauge(
+    f"{PREFIX}_conformance_failed", "1 for a feature that is confirmed not to work.", "feature", "security"
+)
+UNREAD_FACTS = gauge(
+    f"{PREFIX}_unread_facts", "Things that could not be read or understood, by what they were for.", "fact"
+)
+BLIND = gauge(f"{PREFIX}_blind_alerts", "Alerts of a policy whose metrics this Prometheus does not have.", "policy")
 WATCHDOG_SEEN = gauge(
-    "steward_alerting_watchdog_seen_timestamp_seconds", "When the Watchdog last came back through Alertmanager."
+    f"{PREFIX}_watchdog_seen_timestamp_seconds", "When the Watchdog last came back through Alertmanager."
 )
-WEBHOOKS = counter("steward_alerting_webhooks_total", "What Alertmanager told us, by what became of it.", "result")
-TOLD = counter("steward_alerting_told_total", "Events said of alerts.", "event")
-POSTED = counter("steward_alerting_posted_alerts_total", "Alerts of our own, told to Alertmanager.")
+APPLIED = gauge(
+    f"{PREFIX}_applied", "1 while an object is in force as asked, 0 while it was refused.", "target", "object"
+)
+
+LEADING = gauge(f"{PREFIX}_leading", "1 while this replica is the one that acts.")
+RULES = gauge(f"{PREFIX}_rules", "Rules that are in force.")
+UNREACHABLE = gauge(f"{PREFIX}_unreachable", "1 while something of the monitoring does not answer.")
+WEBHOOKS = counter(f"{PREFIX}_webhooks_total", "What Alertmanager told us, by what became of it.", "result")
+TOLD = counter(f"{PREFIX}_told_total", "Events said of alerts.", "event")
+POSTED = counter(f"{PREFIX}_posted_alerts_total", "Alerts of our own, told to Alertmanager.")
 
 METRICS: tuple[Metric, ...] = (
     LEADING,
     RULES,
-    APPLIED,
-    BLIND,
     UNREACHABLE,
-    WATCHDOG_SEEN,
     WEBHOOKS,
     TOLD,
     POSTED,
+    NOT_AFTER,
+    NOT_BEFORE,
+    RENEWAL,
+    CERTIFICATE_READY,
+    WEBHOOK_AGREES,
+    ISSUER_AGREES,
+    EXPECTED_REPLICAS,
+    READY_REPLICAS,
+    MESHED_PODS,
+    UNMESHED_PODS,
+    REFUSED_SCRAPES,
+    UNSCRAPED_PROXIES,
+    UPGRADE_IN_PROGRESS,
+    CONFORMANCE_FAILED,
+    UNREAD_FACTS,
+    BLIND,
+    WATCHDOG_SEEN,
+    APPLIED,
 )

@@ -50,8 +50,10 @@ def test_everything_that_measures_is_found() -> None:
         "bus_latency",
         "bus_throughput",
         "conformance_suite",
+        "exported_gauges",
         "kube_reflector",
         "reconcile",
+        "slo_rules",
         "start_up",
     }
 

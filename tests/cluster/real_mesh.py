@@ -1,8 +1,10 @@
-"""The default suite, once, on the mesh that a kubeconfig leads to: the service in this process, and its report."""
+"""The default suite, once, on the mesh that a kubeconfig leads to: the service, by default in this process, and its
+report.
+"""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -51,6 +53,8 @@ class Asked:
     tempo: TempoSettings = field(default_factory=TempoSettings)
     patience: timedelta = timedelta(minutes=30)
     assemble: Assemble = assembled
+    serving: "Callable[[Asked], AbstractAsyncContextManager[None]] | None" = None
+    """What runs the service; None: this process does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +77,7 @@ async def exercised(asked: Asked) -> Exercised:
     name = f"real-mesh-{uuid4().hex[:8]}"
     async with await Kube.connect(kubeconfig=asked.kubeconfig, clock=clock) as kube:
         await _prepare(kube)
-        async with _serving(asked):
+        async with (asked.serving or _serving)(asked):
             body: JsonObject = {"metadata": {"name": name}, "spec": {"only": list(asked.only)}}
             await kube.create(CONFORMANCE_RUNS, body)
             try:

@@ -11,6 +11,11 @@ blindness   which alerts cannot fire, because their metrics are missing
 runbooks    what to do about each alert
 listing     the pack as a list
 objectives  of services and routes: their rules, from an AlertPolicy or from annotations
+policy_rules
+            a whole AlertPolicy as rules
+targets     what a Prometheus scrapes, as it says itself
+scrape_detection
+            who wrote its scrape configuration, told by these
 channels    AlertChannels as Alertmanager's configuration
 inhibition  which alerts keep others quiet
 matching    whether an alert fits matchers

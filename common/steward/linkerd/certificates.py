@@ -1,7 +1,6 @@
 """Certificates as facts: how long they are valid, who signed them, whom they verify. Private keys are never read."""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -15,8 +14,17 @@ from cryptography.x509.oid import ExtensionOID
 
 from steward.jsonvalue import Json, JsonObject, dig, rows, text
 
+ISSUER_SECRET = "linkerd-identity-issuer"
 _LARGEST_BUNDLE = 1_048_576
 _LONGEST_CHAIN = 8
+_UNREADABLE = (
+    ValueError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What `cryptography` raises of a certificate that is none, or that no standard knows."""
 
 
 class MalformedCertificate(ValueError):
@@ -116,7 +124,7 @@ def parse_bundle(pem: str) -> tuple[CertificateFacts, ...]:
     try:
         certificates = x509.load_pem_x509_certificates(pem.encode())
         return tuple(_facts(each) for each in certificates)
-    except (ValueError, UnsupportedAlgorithm) as error:
+    except _UNREADABLE as error:
         raise MalformedCertificate(f"expected PEM certificates: {error}") from error
 
 
@@ -125,9 +133,10 @@ def parse_base64(encoded: Json) -> tuple[CertificateFacts, ...]:
     if not isinstance(encoded, str) or not encoded:
         raise MalformedCertificate("expected base64 of PEM certificates, found nothing")
     try:
-        return parse_bundle(base64.b64decode(encoded, validate=True).decode())
-    except (binascii.Error, UnicodeDecodeError) as error:
+        pem = base64.b64decode(encoded, validate=True).decode()
+    except ValueError as error:
         raise MalformedCertificate(f"expected base64 of PEM certificates: {error}") from error
+    return parse_bundle(pem)
 
 
 def parse_issuer(secret: JsonObject) -> tuple[CertificateFacts, ...]:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from steward.jsonvalue import JsonObject, dig, flag, rows, strings, table, text
+from steward.jsonvalue import JsonObject, dig, flag, rows, strings, table, text, whole
 from steward.yamlvalue import MalformedYaml, parse_yaml
 
 CONFIG_MAP = "linkerd-config"
@@ -64,6 +64,8 @@ class MeshConfig:
     webhook_failure_policy: str
     injection: tuple[Requirement, ...]
     """What the injector's webhook asks of a namespace's labels."""
+    controller_replicas: int = 0
+    """How many pods each Deployment of the control plane should have; 0 where the values do not say."""
 
 
 def parse_config(config_map: JsonObject) -> MeshConfig:
@@ -103,6 +105,7 @@ def _config(values: JsonObject) -> MeshConfig:
         cluster_domain=text(values, "clusterDomain", default="cluster.local"),
         webhook_failure_policy=text(values, "webhookFailurePolicy", default="Ignore"),
         injection=_requirements(table(values, "proxyInjector", "namespaceSelector")),
+        controller_replicas=max(0, whole(values, "controllerReplicas")),
     )
 
 

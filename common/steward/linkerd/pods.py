@@ -90,6 +90,8 @@ class PodFacts:
     """Another mesh's sidecar is inside: Linkerd's injector leaves such a pod alone."""
     target: str
     """Steward's restart marker, inherited from the template."""
+    address: str = ""
+    """Its IP address, empty before it has one."""
 
     @property
     def key(self) -> str:
@@ -135,6 +137,7 @@ def trim(pod: JsonObject) -> PodFacts:
             for container in (*rows(spec, "containers"), *rows(spec, "initContainers"))
         ),
         target=intern(annotations.get(marks.PROXY_TARGET, "")),
+        address=text(status, "podIP"),
     )
 
 

@@ -6,6 +6,7 @@ from steward.jsonvalue import JsonObject, dig, text
 from steward.kube.client import Kube
 from steward.kube.resources import CONFIG_MAPS, MUTATING_WEBHOOKS, SECRETS, VALIDATING_WEBHOOKS, Resource
 from steward.linkerd.certificates import (
+    ISSUER_SECRET,
     CertificateFacts,
     CertificateInventory,
     MalformedCertificate,
@@ -17,12 +18,12 @@ from steward.linkerd.certificates import (
 )
 from steward.linkerd.mesh_config import BUNDLE, TRUST_ROOTS
 
-ISSUER_SECRET = "linkerd-identity-issuer"
-_CONFIGURATIONS: tuple[tuple[Resource, str, str], ...] = (
+WEBHOOKS: tuple[tuple[Resource, str, str], ...] = (
     (MUTATING_WEBHOOKS, "linkerd-proxy-injector-webhook-config", "linkerd-proxy-injector-k8s-tls"),
     (VALIDATING_WEBHOOKS, "linkerd-policy-validator-webhook-config", "linkerd-policy-validator-k8s-tls"),
     (VALIDATING_WEBHOOKS, "linkerd-sp-validator-webhook-config", "linkerd-sp-validator-k8s-tls"),
 )
+"""(resource, name) of each webhook configuration of the control plane, and the Secret of its server."""
 
 _Certificates = tuple[tuple[CertificateFacts, ...], str]
 
@@ -34,7 +35,7 @@ async def gather_certificates(kube: Kube, namespace: str = "linkerd") -> Certifi
     anchors, no_anchors = _read(f"ConfigMap {namespace}/{TRUST_ROOTS}", trust_roots, _bundle)
     issuer, no_issuer = _read(f"Secret {namespace}/{ISSUER_SECRET}", issuer_secret, parse_issuer)
     hooks: tuple[WebhookCertificates, ...] = ()
-    for configuration in _CONFIGURATIONS:
+    for configuration in WEBHOOKS:
         hooks += await _webhook(kube, namespace, *configuration)
     problems = (no_anchors, no_issuer, *(hook.problem for hook in hooks))
     return CertificateInventory(anchors, issuer, hooks, tuple(problem for problem in problems if problem))

@@ -5,14 +5,18 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from steward.jsonvalue import JsonObject
 from steward.kube.client import Kube
 from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.feed import ReleaseFeed
 from steward.testing.linkerd.mesh import SimulatedMesh
 from steward.testing.monitoring.debian import NotOffered
+from steward.testing.monitoring.mail import SmtpSink
+from steward.testing.monitoring.operator import operator_definitions as definitions_of
 from steward.testing.monitoring.tools import Generation, MonitoringTools
 from steward.testing.monitoring.tools import monitoring_tools as gathered
+from steward.testing.monitoring.webhooks import WebhookSink
 from steward.testing.nats import NatsCluster, NatsServer
 from steward.testing.toolboxes.settings import ToolboxSettings
 from steward.testing.toolboxes.toolbox import GoMissing
@@ -96,3 +100,29 @@ def each_monitoring_tools(request: pytest.FixtureRequest) -> MonitoringTools:
     fixture = {Generation.CURRENT: "monitoring_tools", Generation.OLD: "old_monitoring_tools"}[request.param]
     found: MonitoringTools = request.getfixturevalue(fixture)
     return found
+
+
+@pytest.fixture(scope="session")
+def operator_definitions() -> tuple[JsonObject, ...]:
+    """The definitions of PrometheusRule and AlertmanagerConfig; without Go the test is skipped."""
+    settings = ToolboxSettings.from_environment()
+    try:
+        return definitions_of(settings, "prometheusrules", "alertmanagerconfigs")
+    except GoMissing as missing:
+        if settings.ci:
+            raise
+        pytest.skip(str(missing))
+
+
+@pytest_asyncio.fixture
+async def webhook_sink() -> AsyncIterator[WebhookSink]:
+    """A place on loopback that takes JSON posts and answers as it is told: `steward.testing.monitoring.webhooks`."""
+    async with WebhookSink() as sink:
+        yield sink
+
+
+@pytest_asyncio.fixture
+async def smtp_sink() -> AsyncIterator[SmtpSink]:
+    """A place on loopback that takes mail, without encryption or password: `steward.testing.monitoring.mail`."""
+    async with SmtpSink() as sink:
+        yield sink

@@ -8,9 +8,9 @@ from typing import TypeVar
 from pydantic import ValidationError
 from structlog.typing import FilteringBoundLogger
 
-from steward.jsonvalue import JsonObject, rows, text
+from services.alerting.edges.perhaps_installed import PerhapsInstalled
+from steward.jsonvalue import JsonObject, text
 from steward.kube.client import Kube
-from steward.kube.errors import KubeError, NotFound
 from steward.kube.mesh_resources import GRPC_ROUTES, HTTP_ROUTES, POLICY_HTTP_ROUTES, SERVICE_PROFILES
 from steward.kube.reflector import Reflector, unmanaged
 from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, SERVICES, Resource
@@ -20,40 +20,8 @@ from steward.resources.base import Resource as Kind
 
 K = TypeVar("K", bound=Kind)
 
-_LOOK_FOR_KIND = timedelta(minutes=1)
+_LOOK_AGAIN = timedelta(milliseconds=100)
 _OPTIONAL = (SERVICE_PROFILES, HTTP_ROUTES, GRPC_ROUTES, POLICY_HTTP_ROUTES)
-
-
-class Optional:
-    """Objects of a kind that a cluster need not have; where it has not, there are none."""
-
-    def __init__(self, kube: Kube, resource: Resource, on_change: Callable[[], None]) -> None:
-        self.resource = resource
-        self.cache = Reflector(kube, resource, trim=unmanaged, on_change=lambda *_: on_change())
-        self.known = asyncio.Event()
-        """Set once it is known what there is, or that the kind is not there."""
-        self._kube = kube
-
-    async def run(self) -> None:
-        """Until cancelled; a kind that is installed later is found within a minute."""
-        while not await self._served():
-            self.known.set()
-            await self._kube.clock.sleep(_LOOK_FOR_KIND)
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.cache.run(), name=f"cache of {self.resource}")
-            await self.cache.synced.wait()
-            self.known.set()
-
-    async def _served(self) -> bool:
-        """Discovery is open to everybody who may speak to the API server at all."""
-        group = f"/apis/{self.resource.group}/{self.resource.version}"
-        try:
-            answer = await self._kube.request("GET", group)
-        except NotFound:
-            return False
-        except KubeError:
-            return True
-        return any(text(each, "name") == self.resource.plural for each in rows(answer, "resources"))
 
 
 class Watched:
@@ -61,6 +29,7 @@ class Watched:
 
     def __init__(self, kube: Kube, log: FilteringBoundLogger, on_change: Callable[[], None]) -> None:
         self._log = log
+        self._clock = kube.clock
 
         def changed(*_: object) -> None:
             on_change()
@@ -68,7 +37,7 @@ class Watched:
         self._policies = Reflector(kube, ALERT_POLICIES, trim=self._reader(AlertPolicy), on_change=changed)
         self._channels = Reflector(kube, ALERT_CHANNELS, trim=self._reader(AlertChannel), on_change=changed)
         self._services = Reflector(kube, SERVICES, trim=unmanaged, on_change=changed)
-        self._others = tuple(Optional(kube, each, on_change) for each in _OPTIONAL)
+        self._others = tuple(PerhapsInstalled(kube, each, trim=unmanaged, on_change=on_change) for each in _OPTIONAL)
 
     async def run(self) -> None:
         """Keep everything current until cancelled."""
@@ -83,8 +52,8 @@ class Watched:
         """Return once everything is known."""
         for each in (self._policies, self._channels, self._services):
             await each.synced.wait()
-        for other in self._others:
-            await other.known.wait()
+        while self.problem is not None:
+            await self._clock.sleep(_LOOK_AGAIN)
 
     @property
     def problem(self) -> str | None:
@@ -93,8 +62,8 @@ class Watched:
             if not each.synced.is_set():
                 return f"{each.resource} were not listed yet: {each.problem or 'the first list is under way'}"
         for other in self._others:
-            if not other.known.is_set():
-                return f"{other.resource} were not listed yet: {other.cache.problem or 'the first list is under way'}"
+            if other.values is None:
+                return f"{other.resource} were not listed yet: {other.problem or 'the first list is under way'}"
         return None
 
     def policies(self) -> tuple[AlertPolicy, ...]:
@@ -117,7 +86,7 @@ class Watched:
 
     def of(self, resource: Resource) -> tuple[JsonObject, ...]:
         """ServiceProfiles, or routes of one kind."""
-        return tuple(next(each.cache.values() for each in self._others if each.resource == resource))
+        return next(each.values for each in self._others if each.resource == resource) or ()
 
     def _reader(self, kind: type[K]) -> Callable[[JsonObject], K | None]:
         def read(found: JsonObject) -> K | None:

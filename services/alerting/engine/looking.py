@@ -6,11 +6,11 @@ from datetime import timedelta
 
 from structlog.typing import FilteringBoundLogger
 
-from services.alerting.core.scrape_detection import detect
-from services.alerting.core.targets import targets_in
+from services.alerting.core.loaded import LoadedRoutes, LoadedRules, routes_loaded, rules_loaded
+from services.alerting.edges.scraping import ScrapesSeen, look_at_scrapes
 from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
 from steward.clock import Clock
-from steward.jsonvalue import Json, JsonObject, rows, text
+from steward.jsonvalue import JsonObject, rows, text
 from steward.linkerd.version import Version
 from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import MonitoringError
@@ -24,11 +24,19 @@ class Sighting:
     monitoring: Monitoring
     metric_names: frozenset[str] | None = None
     """None: not known."""
-    targets: Json = None
-    scrape_reason: str = ""
+    scrapes: ScrapesSeen = field(default_factory=ScrapesSeen)
     problems: tuple[str, ...] = ()
     firing: tuple[JsonObject, ...] = field(default=())
     """Groups as Prometheus tells them, with the alerts that fire."""
+    rules: LoadedRules = field(default_factory=LoadedRules)
+    """Of the operator's objects that we made."""
+    routes: LoadedRoutes = field(default_factory=LoadedRoutes)
+    """Of the operator's objects that we made."""
+
+    def bears_on(self, other: "Sighting") -> bool:
+        """Whether what is rendered, or what is told of it, can differ between the two."""
+        mine = (self.monitoring, self.metric_names, self.problems, self.rules, self.routes)
+        return mine != (other.monitoring, other.metric_names, other.problems, other.rules, other.routes)
 
 
 class Looking:
@@ -70,11 +78,7 @@ class Looking:
         while True:
             before = self.seen
             now = await self.look()
-            if (now.monitoring, now.metric_names, now.problems) != (
-                before.monitoring,
-                before.metric_names,
-                before.problems,
-            ):
+            if now.bears_on(before):
                 then()
             await clock.sleep(every)
 
@@ -83,13 +87,12 @@ class Looking:
         if prometheus is None:
             return seen
         about = await prometheus.about()
-        targets = await prometheus.targets()
+        scrapes = await look_at_scrapes(prometheus, wished=self._forced)
         names = await prometheus.metric_names()
         groups = await prometheus.groups()
-        found = detect(targets_in(targets), wished=self._forced)
         monitoring = replace(
             seen.monitoring,
-            scrape=found.profile,
+            scrape=scrapes.detected.profile if scrapes.detected is not None else seen.monitoring.scrape,
             retention=about.retention,
             evaluation=about.evaluation or seen.monitoring.evaluation,
             prometheus=about.version,
@@ -98,23 +101,25 @@ class Looking:
             seen,
             monitoring=monitoring,
             metric_names=names,
-            targets=targets,
-            scrape_reason=found.message,
+            scrapes=scrapes,
             firing=tuple(groups),
+            rules=rules_loaded(groups),
         )
 
     async def _ask_alertmanager(self, seen: Sighting) -> Sighting:
         if self._alertmanager is None:
             return seen
-        return replace(seen, monitoring=replace(seen.monitoring, alertmanager=await self._alertmanager.version()))
+        version, configuration = await self._alertmanager.status()
+        monitoring = replace(seen.monitoring, alertmanager=version)
+        return replace(seen, monitoring=monitoring, routes=routes_loaded(configuration))
 
 
-def firing_in(groups: tuple[JsonObject, ...], file: str) -> int:
-    """How many alerts of the rules of one file fire."""
+def firing_in(groups: tuple[JsonObject, ...], files: frozenset[str]) -> int:
+    """How many alerts of the rules of these files fire."""
     return sum(
         1
         for group in groups
-        if text(group, "file").rpartition("/")[2] == file
+        if text(group, "file").rpartition("/")[2] in files
         for rule in rows(group, "rules")
         for alert in rows(rule, "alerts")
         if text(alert, "state") == "firing"

@@ -1,7 +1,7 @@
 """The words in which proofs are written: each makes one assertion, with what was expected and what was seen."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -135,6 +135,17 @@ def all_ok(name: str, replies: Collection[Reply]) -> AssertionResult:
     return check(
         name, expected="all answered well", observed=tally(replies), ok=bool(replies) and all(map(good, replies))
     )
+
+
+def all_ok_within(name: str, replies: Collection[Reply], limit: timedelta) -> AssertionResult:
+    """Every call was answered, and well, where the mesh gives up what takes longer than the limit.
+
+    Where the client itself was kept waiting for half of that, its node had no time for a quick answer either.
+    """
+    wrong = [reply for reply in replies if not good(reply)]
+    starved = bool(wrong) and all(reply.late_seconds >= limit.total_seconds() / 2 for reply in wrong)
+    doubt = _kept_waiting(reply.late_seconds for reply in wrong) if starved else ""
+    return all_ok(name, replies).model_copy(update={"doubt": doubt})
 
 
 def all_are(name: str, replies: Collection[Reply], wanted: str, holds: Callable[[Reply], bool]) -> AssertionResult:
@@ -290,9 +301,13 @@ def _spent(name: str, timed: Collection[tuple[float, float]], low: float, high: 
     wrong = [(seconds, late) for seconds, late in timed if not low <= seconds <= high]
     doubt = ""
     if wrong and all(low <= seconds and seconds - late <= high for seconds, late in wrong):
-        doubt = f"the client's own process was kept waiting for up to {max(late for _, late in wrong):.2f} s meanwhile"
+        doubt = _kept_waiting(late for _, late in wrong)
     ok = bool(spent) and not wrong
     return check(name, expected=f"{low:g} s to {high:g} s", observed=observed, ok=ok, doubt=doubt)
+
+
+def _kept_waiting(late: Iterable[float]) -> str:
+    return f"the client's own process was kept waiting for up to {max(late):.2f} s meanwhile"
 
 
 def bytes_equal(name: str, replies: Collection[Reply]) -> AssertionResult:

@@ -174,6 +174,18 @@ def test_nothing_keeps_itself_quiet_and_every_target_is_an_alert_of_the_pack() -
         assert each.equal[0] == "cluster"
 
 
+def test_an_expired_certificate_keeps_quiet_what_it_explains() -> None:
+    written = [(tuple(map(str, each.source)), tuple(map(str, each.target)), each.equal) for each in inhibitions()]
+    assert (
+        ('steward="control-plane"', 'alertname="LinkerdProxyCertificateExpired"'),
+        (
+            'steward="control-plane"',
+            'alertname=~"LinkerdProxyCertificateNotRenewing|LinkerdProxyCertificateRejected"',
+        ),
+        ("cluster", "namespace"),
+    ) in written
+
+
 def test_what_steward_says_of_a_feature_itself_is_not_said_by_prometheus_again() -> None:
     found = {str(each.source[0]): each for each in inhibitions()[1:] if "feature" in each.equal}
     assert set(found) == {'alertname="LinkerdProtectionFailing"', 'alertname="LinkerdFeatureFailing"'}

@@ -4,6 +4,8 @@ import base64
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from steward.jsonvalue import Json, JsonObject
 from steward.linkerd.certificates import (
@@ -102,7 +104,17 @@ def test_what_is_no_certificate_is_refused(pem: str) -> None:
         parse_bundle(pem)
 
 
-@pytest.mark.parametrize("value", [None, "", 7, "not base64!", base64.b64encode(b"\xff\xfe").decode(), encoded("text")])
+def test_a_certificate_with_an_extension_twice_is_refused_as_any_other_that_cannot_be_read() -> None:
+    der = x509.load_pem_x509_certificate(LEAF.certificate.encode()).public_bytes(Encoding.DER)
+    usage, constraints = bytes.fromhex("0603551d0f"), bytes.fromhex("0603551d13")
+    pem = base64.encodebytes(der.replace(usage, constraints)).decode()
+    with pytest.raises(MalformedCertificate):
+        parse_bundle(f"-----BEGIN CERTIFICATE-----\n{pem}-----END CERTIFICATE-----\n")
+
+
+@pytest.mark.parametrize(
+    "value", [None, "", 7, "not base64!", "ümlaut", base64.b64encode(b"\xff\xfe").decode(), encoded("text")]
+)
 def test_what_is_no_encoded_certificate_is_refused(value: Json) -> None:
     with pytest.raises(MalformedCertificate):
         parse_base64(value)

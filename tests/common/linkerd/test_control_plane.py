@@ -56,6 +56,14 @@ def test_what_cannot_be_read_says_why(values: str, words: str) -> None:
         parsed(values)
 
 
+@pytest.mark.parametrize(
+    ("values", "expected"),
+    [("", 0), ("controllerReplicas: 3", 3), ("controllerReplicas: three", 0), ("controllerReplicas: -1", 0)],
+)
+def test_the_configured_replicas_are_told_where_the_values_say_them(values: str, expected: int) -> None:
+    assert parsed(f"linkerdVersion: edge-26.8.3\n{values}").controller_replicas == expected
+
+
 def test_no_key_material_is_ever_kept() -> None:
     values = "linkerdVersion: edge-26.8.3\nidentity: {issuer: {tls: {crtPEM: public, keyPEM: s3cr3t}}}"
     assert "s3cr3t" not in repr(parsed(values))

@@ -184,3 +184,9 @@ def test_recorded_pods_of_every_kind_have_their_owner() -> None:
 
 def test_the_time_of_creation_is_a_time() -> None:
     assert trim(pod()).created_at == datetime(2026, 8, 21, 10, tzinfo=UTC)
+
+
+def test_the_address_is_empty_before_there_is_one() -> None:
+    raw = pod()
+    assert trim(raw).address == ""
+    assert trim({**raw, "status": {"podIP": "10.0.0.7"}}).address == "10.0.0.7"

@@ -1,7 +1,7 @@
 """The whole service beside a real Prometheus, a real Alertmanager and a real NATS server, on a fake Kubernetes API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,10 +9,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
-from prometheus_client import CollectorRegistry
-from steward.testing.monitoring.alertmanager import Alertmanager
-from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
-from steward.testing.monitoring.tools import MonitoringTools
+from prometheus_client import CollectorRegistry, start_http_server
 
 from services.alerting.metrics import METRICS
 from services.alerting.service import serve
@@ -25,9 +22,15 @@ from services.alerting.settings import (
     TempoSettings,
     WebhookSettings,
 )
+from steward.bus.client import Bus
 from steward.bus.settings import BusSettings
-from steward.jsonvalue import JsonObject
-from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, SECRETS, SERVICES, Resource
+from steward.bus.streams import Start
+from steward.clock import SystemClock
+from steward.events.base import Event
+from steward.events.subjects import subject_filter
+from steward.jsonvalue import Json, JsonObject, text
+from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, PODS, SECRETS, SERVICES, Resource
+from steward.linkerd.version import Version
 from steward.resources import KINDS
 from steward.resources.alert_channel import AlertChannel
 from steward.resources.alert_policy import AlertPolicy
@@ -36,14 +39,21 @@ from steward.resources.definitions import definition
 from steward.service.health import Health
 from steward.service.runtime import lent
 from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
+from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.kubernetes.server import FakeKubernetes
-from steward.testing.linkerd_pages.synthetic import SyntheticLinkerd
+from steward.testing.linkerd.mesh import SimulatedMesh
+from steward.testing.linkerd_pages.synthetic import MeshPod, SyntheticLinkerd
+from steward.testing.monitoring.alertmanager import Alertmanager
+from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
+from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.nats import NatsServer, free_ports
 
 PATIENCE = 90.0
 CLUSTER = "testing"
 HOME = "linkerd-steward"
 T = TypeVar("T")
+E = TypeVar("E", bound=Event)
+ALERTING: JsonObject = {"namespace": HOME, "service": "linkerd-steward-alerting", "container": "alerting"}
 NOTHING_YET = "route: {receiver: nobody}\nreceivers: [{name: nobody}]\n"
 """What an Alertmanager starts with, before the service has written anything."""
 
@@ -54,11 +64,13 @@ class Replica:
 
     task: asyncio.Task[None]
     registry: CollectorRegistry
+    shut: Callable[[], None]
 
     async def stop(self) -> None:
         """End it as a signal would, and wait."""
         self.task.cancel()
         await asyncio.wait([self.task], timeout=PATIENCE)
+        self.shut()
 
     def sample(self, name: str, **labels: str) -> float | None:
         """A metric of its own."""
@@ -75,6 +87,7 @@ class World:
     alertmanager: Alertmanager
     folder: Path
     port: int
+    metrics_port: int
     token: Path
 
     def group(self) -> AlertingGroup:
@@ -113,7 +126,14 @@ class World:
             log=LogSettings(level="error"),
             alerting=group or self.group(),
         )
-        return Replica(asyncio.create_task(_run(settings, registry)), registry)
+        server, thread = start_http_server(self.metrics_port, "127.0.0.1", registry)
+
+        def shut() -> None:
+            server.shutdown()
+            server.server_close()
+            thread.join()
+
+        return Replica(asyncio.create_task(_run(settings, registry)), registry, shut)
 
     @asynccontextmanager
     async def running(self, group: AlertingGroup | None = None) -> AsyncIterator[Replica]:
@@ -150,7 +170,7 @@ class World:
 
     def delete(self, resource: Resource, name: str, namespace: str) -> None:
         """Take an object away."""
-        self.kubernetes.cluster.delete(resource, name, namespace)
+        Undertaker(self.kubernetes.cluster).delete(resource, name, namespace)
 
     def find_policy(self, name: str, namespace: str = "shop") -> AlertPolicy:
         """As it is at this moment."""
@@ -183,6 +203,58 @@ class World:
             return found if found is not None and current and found.reason == reason else None
 
         return await self._until(holds, lambda: f"{name} never was {reason}: {self.find_channel(name, namespace)}")
+
+    async def scraped(self, *, times: int) -> None:
+        """Wait until Prometheus has evaluated its rules so often, on top of as many scrapes."""
+        before = await self._evaluations()
+        async with asyncio.timeout(PATIENCE):
+            while await self._evaluations() < before + times:
+                await SystemClock().sleep(timedelta(milliseconds=200))
+
+    async def prometheus_until(self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+        """Ask again and again until it is as `holds` says."""
+        found = await ask()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not holds(found):
+                    await SystemClock().sleep(timedelta(milliseconds=300))
+                    found = await ask()
+        except TimeoutError:
+            raise AssertionError(f"it never was so; it is {found!r}") from None
+        return found
+
+    async def _evaluations(self) -> float:
+        page = await self.prometheus.query("sum(count_over_time(up{job='linkerd-steward'}[1h]))")
+        return sum(each.value for each in page)
+
+    async def event(self, kind: type[E], holds: Callable[[E], bool] = lambda _event: True) -> E:
+        """The first event of a kind that is as `holds` says, waited for."""
+        async with self._bus() as bus, asyncio.timeout(PATIENCE):
+            async for envelope in bus.tail(subject_filter(kind.name, cluster=CLUSTER), start=Start.ALL):
+                if isinstance(envelope.data, kind) and holds(envelope.data):
+                    return envelope.data
+        raise AssertionError(f"no {kind.name} ever came")
+
+    async def events(self, kind: type[E]) -> list[E]:
+        """All of a kind so far."""
+        async with self._bus() as bus:
+            wanted = subject_filter(kind.name, cluster=CLUSTER)
+            return [
+                each.data
+                async for each in bus.tail(wanted, start=Start.ALL, follow=False)
+                if isinstance(each.data, kind)
+            ]
+
+    @asynccontextmanager
+    async def _bus(self) -> AsyncIterator[Bus]:
+        bus = await Bus.connect(
+            BusSettings(servers=(self.nats.url,), cluster=CLUSTER), name="test", clock=SystemClock()
+        )
+        try:
+            await bus.reconcile()
+            yield bus
+        finally:
+            await bus.close()
 
     async def _until(self, holds: Callable[[], T | None], otherwise: Callable[[], str]) -> T:
         """Look after every write."""
@@ -222,48 +294,107 @@ class World:
 
 
 @asynccontextmanager
-async def world(tools: MonitoringTools, folder: Path, mesh: SyntheticLinkerd | None = None) -> AsyncIterator[World]:
-    """A cluster without policies; `mesh` is what Prometheus scrapes, and has to run already."""
+async def world(tools: MonitoringTools, folder: Path) -> AsyncIterator[World]:
+    """A cluster without a mesh, and without policies."""
+    async with AsyncExitStack() as stack:
+        kubernetes = await _kubernetes(stack)
+        yield await _around(stack, kubernetes, tools, folder)
+
+
+@dataclass
+class Meshed:
+    """A cluster with a mesh, and the pages of metrics that its pods have."""
+
+    around: World
+    mesh: SimulatedMesh
+    pages: SyntheticLinkerd
+
+
+@asynccontextmanager
+async def meshed_world(
+    tools: MonitoringTools, folder: Path, version: Version, *, calls: str = "api.shop"
+) -> AsyncIterator[Meshed]:
+    """`web` and `api`, two pods each, of which one calls the other; Prometheus scrapes all of the mesh."""
+    async with AsyncExitStack() as stack:
+        kubernetes = await _kubernetes(stack)
+        mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
+        await mesh.install(str(version))
+        mesh.namespace("shop", annotations={"linkerd.io/inject": "enabled"})
+        for name in ("web", "api"):
+            mesh.workload("Deployment", "shop", name, replicas=2)
+        await mesh.settled()
+        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes, calls)))
+        yield Meshed(await _around(stack, kubernetes, tools, folder, pages), mesh, pages)
+
+
+def _pods(kubernetes: FakeKubernetes, calls: str) -> list[MeshPod]:
+    found = []
+    for pod in kubernetes.cluster.list(PODS):
+        workload = text(pod, "metadata", "generateName").rstrip("-").rpartition("-")[0]
+        namespace, name = text(pod, "metadata", "namespace"), text(pod, "metadata", "name")
+        client = namespace == "shop" and not calls.startswith(f"{workload}.")
+        found.append(MeshPod(namespace, name, workload, calls if client else ""))
+    return found
+
+
+async def _kubernetes(stack: AsyncExitStack) -> FakeKubernetes:
+    kubernetes = await stack.enter_async_context(FakeKubernetes())
+    for kind in KINDS:
+        kubernetes.cluster.create(CRDS, yaml.safe_load(yaml.safe_dump(definition(kind))))
+    kubernetes.cluster.create(NAMESPACES, {"metadata": {"name": HOME}})
+    return kubernetes
+
+
+async def _around(
+    stack: AsyncExitStack,
+    kubernetes: FakeKubernetes,
+    tools: MonitoringTools,
+    folder: Path,
+    pages: SyntheticLinkerd | None = None,
+) -> World:
     rules, configuration = folder / "rules", folder / "alertmanager" / "alertmanager.yml"
     rules.mkdir(parents=True)
-    configuration.parent.mkdir()
+    configuration.parent.mkdir(parents=True)
     configuration.write_text(NOTHING_YET)
     token = folder / "token"
     token.write_text("agreed\n")
-    async with AsyncExitStack() as stack:
-        kubernetes = await stack.enter_async_context(FakeKubernetes())
-        nats = await stack.enter_async_context(NatsServer())
-        alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
-        options = PrometheusOptions(document=configuration(mesh, rules, alertmanager.url))
-        prometheus = await stack.enter_async_context(Prometheus(tools, options))
-        for kind in KINDS:
-            kubernetes.cluster.create(CRDS, yaml.safe_load(yaml.safe_dump(definition(kind))))
-        for name in (HOME, "shop", "linkerd"):
-            kubernetes.cluster.create(NAMESPACES, {"metadata": {"name": name}})
-        port = free_ports(1)[0]
-        yield World(kubernetes, nats, prometheus, alertmanager, folder, port, token)
+    nats = await stack.enter_async_context(NatsServer())
+    alertmanager = await stack.enter_async_context(Alertmanager(tools, configuration))
+    port, metrics_port = free_ports(2)
+    prometheus = await stack.enter_async_context(Prometheus(tools))
+    # Its own address, which it scrapes too, is known only now.
+    itself = (prometheus.address, alertmanager.address, f"127.0.0.1:{metrics_port}")
+    prometheus.configure(PrometheusOptions(document=scraping(pages, rules, itself)))
+    await prometheus.reload()
+    return World(kubernetes, nats, prometheus, alertmanager, folder, port, metrics_port, token)
 
 
-def configuration(mesh: SyntheticLinkerd | None, rules: Path, alertmanager: str, prefix: str = "") -> str:
-    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster."""
+def scraping(mesh: SyntheticLinkerd | None, rules: Path, itself: tuple[str, str, str], prefix: str = "") -> str:
+    """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster.
+
+    `itself`: addresses of Prometheus, of Alertmanager, and of the service's own metrics.
+    """
+    prometheus, alertmanager, own = itself
     scrapes = mesh.scrapes(prefix=prefix) if mesh is not None else ()
+    jobs: list[Json] = [
+        {"job_name": "linkerd-steward", "static_configs": [{"targets": [own], "labels": ALERTING}]},
+        {"job_name": "alertmanager", "static_configs": [{"targets": [alertmanager]}]},
+        {"job_name": "prometheus", "static_configs": [{"targets": [prometheus]}]},
+    ]
+    for scrape in scrapes:
+        pages: list[Json] = [
+            {
+                "targets": [mesh.address if mesh is not None else ""],
+                "labels": {"__metrics_path__": path, "instance": path, **labels},
+            }
+            for path, labels in scrape.targets
+        ]
+        jobs.append({"job_name": scrape.job, "static_configs": pages})
     document: JsonObject = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [f"{rules}/*.yaml"],
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager.removeprefix("http://")]}]}]},
-        "scrape_configs": [
-            {
-                "job_name": scrape.job,
-                "static_configs": [
-                    {
-                        "targets": [mesh.address if mesh is not None else ""],
-                        "labels": {"__metrics_path__": path, "instance": path, **labels},
-                    }
-                    for path, labels in scrape.targets
-                ],
-            }
-            for scrape in scrapes
-        ],
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
+        "scrape_configs": jobs,
     }
     return yaml.safe_dump(document)
 

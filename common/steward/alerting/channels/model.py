@@ -9,9 +9,38 @@ from steward.alerting.channels.quiet import MuteTime
 from steward.alerting.channels.secrets import ChannelName
 from steward.alerting.inhibition import Inhibition
 from steward.alerting.promql import Matcher
-from steward.resources.alert_channel import EmailChannel, PagerDutyChannel, SlackChannel, TeamsChannel, WebhookChannel
+from steward.resources.alert_channel import (
+    EmailChannel,
+    PagerDutyChannel,
+    SecretRef,
+    SlackChannel,
+    TeamsChannel,
+    WebhookChannel,
+)
 
 Destination: TypeAlias = EmailChannel | SlackChannel | PagerDutyChannel | WebhookChannel | TeamsChannel
+
+
+def secrets_of(destination: Destination | None) -> tuple[SecretRef, ...]:
+    """Every entry of a Secret that a destination needs."""
+    return tuple(each for each in _entries(destination) if each is not None)
+
+
+def _entries(destination: Destination | None) -> tuple[SecretRef | None, ...]:
+    match destination:
+        case EmailChannel():
+            return (destination.password,)
+        case SlackChannel():
+            return (destination.webhook, destination.bot_token)
+        case PagerDutyChannel():
+            return (destination.routing_key,)
+        case WebhookChannel():
+            return (destination.url_from, destination.bearer_token)
+        case TeamsChannel():
+            return (destination.webhook,)
+        case None:
+            return ()
+
 
 NOBODY = "nobody"
 """The receiver that tells nobody."""

@@ -4,23 +4,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from steward.alerting.channels.addresses import faults
-from steward.alerting.channels.model import Destination, Grouping, Receiver, Route
+from steward.alerting.channels.model import Destination, Grouping, Receiver, Route, secrets_of
 from steward.alerting.channels.quiet import UTC, MuteTime, spans
 from steward.alerting.channels.refused import Refused, Remark
 from steward.alerting.channels.secrets import ChannelName
 from steward.alerting.promql import Matcher
 from steward.alerting.rules import Severity
-from steward.resources.alert_channel import (
-    AlertChannel,
-    AlertChannelSpec,
-    EmailChannel,
-    Match,
-    PagerDutyChannel,
-    SecretRef,
-    SlackChannel,
-    TeamsChannel,
-    WebhookChannel,
-)
+from steward.resources.alert_channel import AlertChannel, AlertChannelSpec, Match, SecretRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,27 +52,6 @@ def outlet(channel: AlertChannel, home: str) -> Outlet | Refused:
         mute_time=muted,
         remarks=remarks,
     )
-
-
-def secrets_of(destination: Destination | None) -> tuple[SecretRef, ...]:
-    """Every entry of a Secret that a destination needs."""
-    return tuple(each for each in _entries(destination) if each is not None)
-
-
-def _entries(destination: Destination | None) -> tuple[SecretRef | None, ...]:
-    match destination:
-        case EmailChannel():
-            return (destination.password,)
-        case SlackChannel():
-            return (destination.webhook, destination.bot_token)
-        case PagerDutyChannel():
-            return (destination.routing_key,)
-        case WebhookChannel():
-            return (destination.url_from, destination.bearer_token)
-        case TeamsChannel():
-            return (destination.webhook,)
-        case None:
-            return ()
 
 
 def _destination(name: ChannelName, spec: AlertChannelSpec) -> Destination | Refused:

@@ -1,6 +1,6 @@
 """A server on loopback that has the pages of a whole mesh, and the jobs by which a Prometheus scrapes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
@@ -25,6 +25,28 @@ _CONTROLLERS = {
 
 
 @dataclass(frozen=True, slots=True)
+class MeshPod:
+    """A pod with a proxy."""
+
+    namespace: str
+    name: str
+    workload: str
+    calls: str = ""
+    """The Service that it calls, as `name.namespace`."""
+
+
+PODS = (
+    *(
+        MeshPod("linkerd", f"{each}-5d8f9c7b6-x2x7q", each)
+        for each in sorted({each for _, each in _CONTROLLERS.values()})
+    ),
+    *(MeshPod("shop", f"web-6c9d5f4b8-{replica}", "web", "api.shop") for replica in ("k4k9c", "m8m2p")),
+    *(MeshPod("shop", f"api-7f8b9d6c5-{replica}", "api") for replica in ("k4k9c", "m8m2p")),
+)
+"""A control plane and two applications."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scrape:
     """One job: where it scrapes what, and the labels that each target gets."""
 
@@ -34,15 +56,23 @@ class Scrape:
 
 
 class SyntheticLinkerd:
-    """The pages of one version, with two applications in `shop`: `web` calls `api`.
+    """The pages of one version; by default with two applications in `shop`, of which `web` calls `api`.
 
     mesh = SyntheticLinkerd(Version.parse("edge-26.8.3"))
     async with mesh:
         mesh.break_it(Fault.EXPIRED_LEAVES)
     """
 
-    def __init__(self, version: Version, *, clock: Clock | None = None, known: MetricCatalogue | None = None) -> None:
+    def __init__(
+        self,
+        version: Version,
+        *,
+        pods: Iterable[MeshPod] = PODS,
+        clock: Clock | None = None,
+        known: MetricCatalogue | None = None,
+    ) -> None:
         self.version = version
+        self._pods = tuple(pods)
         self.port = 0
         self._clock = clock or SystemClock()
         self._known = known or catalogue()
@@ -147,26 +177,19 @@ class SyntheticLinkerd:
         return rendered(replace(family, name=name), series, moment - self._began) if name else ""
 
     def _cast(self) -> dict[str, Container]:
-        found = {}
-        number = self._known.edge(self.version) or self.version
-        for component, (exposer, workload) in _CONTROLLERS.items():
-            pod = f"{workload}-5d8f9c7b6-x2x7q"
-            found[f"/{component}"] = self._container(exposer, "linkerd", pod, workload, str(number), component)
-        for workload in sorted({each for _, each in _CONTROLLERS.values()}):
-            pod = f"{workload}-5d8f9c7b6-x2x7q"
-            found[f"/proxy/linkerd/{pod}"] = self._container(Exposer.PROXY, "linkerd", pod, workload, str(number))
-        for workload, calls in (("web", "api.shop"), ("api", "")):
-            for replica in ("k4k9c", "m8m2p"):
-                pod = f"{workload}-6c9d5f4b8-{replica}"
-                made = self._container(Exposer.PROXY, "shop", pod, workload, str(number))
-                found[f"/proxy/shop/{pod}"] = replace(made, calls=calls)
-        found["/apiserver"] = self._container(Exposer.API_SERVER, "", "", "", "")
+        found = {"/apiserver": self._container(Exposer.API_SERVER, MeshPod("", "", ""))}
+        for pod in self._pods:
+            made = self._container(Exposer.PROXY, pod)
+            found[f"/proxy/{pod.namespace}/{pod.name}"] = replace(made, calls=pod.calls)
+            for component, (exposer, workload) in _CONTROLLERS.items():
+                if pod.namespace == "linkerd" and pod.workload == workload:
+                    path = f"/{component}" if f"/{component}" not in found else f"/{component}/{pod.name}"
+                    found[path] = self._container(exposer, pod, component)
         return found
 
-    def _container(
-        self, exposer: Exposer, namespace: str, pod: str, workload: str, version: str, component: str = ""
-    ) -> Container:
-        return Container(exposer, namespace, pod, workload, component, version, self._born)
+    def _container(self, exposer: Exposer, pod: MeshPod, component: str = "") -> Container:
+        number = str(self._known.edge(self.version) or self.version)
+        return Container(exposer, pod.namespace, pod.name, pod.workload, component, number, self._born)
 
 
 def _since(series: Series, broken_for: float, age: float) -> Series:

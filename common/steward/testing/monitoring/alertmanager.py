@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 
 from steward.jsonvalue import JsonObject, dig, rows, text, texts
 from steward.testing.monitoring.daemon import Daemon
@@ -26,15 +27,15 @@ class HeldAlert:
 
 
 class Alertmanager(Daemon):
-    """One private Alertmanager with the configuration that is given, in YAML."""
+    """One private Alertmanager with the configuration that is given in YAML, or with a file of somebody else's."""
 
-    def __init__(self, tools: MonitoringTools, configuration: str, *, flags: Sequence[str] = ()) -> None:
+    def __init__(self, tools: MonitoringTools, configuration: str | Path, *, flags: Sequence[str] = ()) -> None:
         super().__init__("alertmanager")
         self._tools = tools
         self._configuration = configuration
         self._flags = tuple(flags)
 
-    def configure(self, configuration: str) -> None:
+    def configure(self, configuration: str | Path) -> None:
         """Another configuration, from the next reload or start on."""
         self._configuration = configuration
 
@@ -57,7 +58,7 @@ class Alertmanager(Daemon):
     def _argv(self) -> Sequence[str]:
         return [
             str(self._tools.alertmanager),
-            f"--config.file={self._folder / 'alertmanager.yaml'}",
+            f"--config.file={self._file}",
             f"--web.listen-address={self.address}",
             "--cluster.listen-address=",
             f"--storage.path={self._folder / 'store'}",
@@ -65,10 +66,16 @@ class Alertmanager(Daemon):
         ]
 
     def _write_configuration(self) -> None:
-        (self._folder / "alertmanager.yaml").write_text(self._configuration)
+        if isinstance(self._configuration, str):
+            self._file.write_text(self._configuration)
         assets = self._folder / ASSETS
         if self._tools.generation is Generation.OLD and not assets.exists():
             assets.symlink_to(self._tools.directory / ASSETS)
+
+    @property
+    def _file(self) -> Path:
+        given = self._configuration
+        return given if isinstance(given, Path) else self._folder / "alertmanager.yaml"
 
 
 def _held(row: JsonObject) -> HeldAlert:

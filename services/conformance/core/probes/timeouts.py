@@ -16,6 +16,7 @@ from services.conformance.core.proofs import (
     Series,
     all_are,
     all_ok,
+    all_ok_within,
     growth,
     header_present,
     made_by,
@@ -81,7 +82,7 @@ def _given_up(stage: Stage, evidence: Evidence, said: str) -> tuple[AssertionRes
         made_by("by the proxy of the client", slow, Maker.CLIENT_PROXY),
         header_present("which says why", slow, "l5d-proxy-error", containing=said),
         took("at the limit", slow, LIMIT * 0.9, LIMIT + stage.timings.slack * 2),
-        all_ok("a quick answer arrives", evidence.replies("quick")),
+        all_ok_within("a quick answer arrives", evidence.replies("quick"), LIMIT),
     )
 
 
@@ -137,7 +138,7 @@ def _idle_holds(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]
         within("the limit shows on traffic", evidence.effect("effect"), stage.timings.propagation),
         all_are("an answer that falls silent is cut", silent, "cut", _cut),
         took("before its next piece", silent, LIMIT * 0.9, LIMIT * 3),
-        all_ok("one that goes on is not", evidence.replies("steady")),
+        all_ok_within("one that goes on is not", evidence.replies("steady"), LIMIT),
         all_ok("nor one that is slow to begin", evidence.replies("late")),
     )
 

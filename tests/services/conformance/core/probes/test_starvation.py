@@ -1,11 +1,16 @@
 """A client without processor time measures itself: what comes late by no more than that says nothing of the mesh."""
 
+from datetime import timedelta
+
+import pytest
+
 from services.conformance.core.judge import proven
-from services.conformance.core.probes import balancing, timeouts
+from services.conformance.core.probes import balancing, breakers, timeouts
 from steward.conformance.results import Verdict
 from tests.services.conformance.core.probes.test_balancing import FAMILY as BALANCING
+from tests.services.conformance.core.probes.test_breakers import FAMILY as BREAKERS
 from tests.services.conformance.core.probes.test_timeouts import FAMILY
-from tests.services.conformance.core.seen import STAGE, answer, calls, evidence, refusal
+from tests.services.conformance.core.seen import NOW, STAGE, answer, calls, evidence, refusal
 
 _PROBE = next(probe for probe in timeouts.PROBES if probe.id == "timeout.request")
 _HEALTHY = FAMILY.healthy[_PROBE.id]
@@ -36,6 +41,19 @@ def test_what_else_is_wrong_stays_wrong_however_busy_the_client_was() -> None:
     assert judged.verdict is Verdict.FAILED
 
 
+@pytest.mark.parametrize("feature", ["timeout.request", "timeout.response", "timeout.route", "timeout.idle"])
+def test_a_quick_answer_that_is_given_up_while_its_client_was_kept_waiting_tells_nothing(feature: str) -> None:
+    probe = next(each for each in timeouts.PROBES if each.id == feature)
+    step = "steady" if feature == "timeout.idle" else "quick"
+
+    def told(own: float) -> Verdict:
+        given_up = calls(answer(), refusal(504, _SAID, late_seconds=own))
+        return proven(probe.proof, STAGE, evidence(FAMILY.healthy[feature], **{step: given_up})).verdict
+
+    assert told(own=0.2) is Verdict.INCONCLUSIVE
+    assert told(own=0.02) is Verdict.FAILED
+
+
 def test_where_quick_pods_are_slow_as_well_nobody_can_tell_that_the_slow_one_is_spared() -> None:
     probe = next(each for each in balancing.PROBES if each.id == "lb.ewma")
 
@@ -45,5 +63,19 @@ def test_where_quick_pods_are_slow_as_well_nobody_can_tell_that_the_slow_one_is_
         judged = proven(probe.proof, STAGE, evidence(BALANCING.healthy[probe.id], sample=sample))
         return f"{judged.verdict} {judged.reason}"
 
-    assert told(0.6) == f"{Verdict.INCONCLUSIVE} Starved"
+    assert told(1.2) == f"{Verdict.INCONCLUSIVE} Starved"
     assert told(0.06) == f"{Verdict.FAILED} Disproven"
+
+
+def test_a_breaker_whose_penalty_may_be_over_when_its_page_is_read_tells_nothing() -> None:
+    probe = next(each for each in breakers.PROBES if each.id == "cb.consecutive")
+    healthy = BREAKERS.healthy[probe.id]
+
+    def told(lasted: float) -> Verdict:
+        replies = evidence(healthy).replies("failing")
+        last = answer(pod="v2-0", at=NOW + timedelta(seconds=lasted))
+        found = evidence(healthy, failing=calls(*replies, last), tripped=healthy["before"])
+        return proven(probe.proof, STAGE, found).verdict
+
+    assert told(lasted=2) is Verdict.INCONCLUSIVE
+    assert told(lasted=1) is Verdict.FAILED
