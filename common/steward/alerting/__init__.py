@@ -9,7 +9,7 @@ pack        the policy for the control plane, as data in `shipped/`, and what ke
 rendering   its rules for one monitoring and one policy, and why some are left out
 blindness   which alerts cannot fire, because their metrics are missing
 runbooks    what to do about each alert
-listing     the pack as a list
+spans       from which Linkerd on a rule has its metrics
 objectives  of services and routes: their rules, from an AlertPolicy or from annotations
 policy_rules
             a whole AlertPolicy as rules

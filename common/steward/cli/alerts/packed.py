@@ -1,6 +1,6 @@
 """The pack as rules, each with what it asks for and since when that is there. Pure."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
@@ -12,12 +12,12 @@ from steward.alerting.pack import Pack, PackAlert, shipped_pack
 from steward.alerting.reading import read
 from steward.alerting.rendering import LeftOut, render
 from steward.alerting.rules import Alerting, seconds
+from steward.alerting.spans import span
 from steward.cli.alerts.current import styled
 from steward.cli.go_flags import spelled
 from steward.cli.marks import WARNING
 from steward.cli.output import grid, plain
 from steward.jsonvalue import Json, JsonObject
-from steward.linkerd.version import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,21 +113,10 @@ def packed(monitoring: Monitoring, pack: Pack | None = None) -> Packed:
 
 def _rule(alert: PackAlert, rule: Alerting, known: MetricCatalogue) -> PackedRule:
     metrics = tuple(sorted(read(rule.expr).metrics))
-    return PackedRule(alert, rule, metrics, _versions(metrics, known))
-
-
-def _versions(metrics: Iterable[str], known: MetricCatalogue) -> Versions:
-    begins: list[Version] = []
-    ends: list[Version] = []
-    for name in metrics:
-        family = known.family(name)
-        exposures = family.exposures if family is not None else ()
-        since = [each.since for each in exposures]
-        until = [each.until for each in exposures]
-        # Of several who expose it, one that always did is enough.
-        begins += [min(each for each in since if each is not None)] if since and None not in since else []
-        ends += [max(each for each in until if each is not None)] if until and None not in until else []
-    return Versions(known.told(max(begins)) if begins else "", known.told(min(ends)) if ends else "")
+    page = next((tier.by for tier in alert.tiers if tier.severity is rule.severity), None)
+    found = span(metrics, page, known)
+    since, until = (known.told(each) if each is not None else "" for each in (found.since, found.until))
+    return PackedRule(alert, rule, metrics, Versions(since, until))
 
 
 def pack_table(found: Packed) -> RenderableType:
