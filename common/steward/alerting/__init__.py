@@ -9,6 +9,7 @@ pack        the policy for the control plane, as data in `shipped/`, and what ke
 rendering   its rules for one monitoring and one policy, and why some are left out
 blindness   which alerts cannot fire, because their metrics are missing
 objectives  of services and routes: their rules, from an AlertPolicy or from annotations
+openslo     AlertPolicies as documents of OpenSLO, and back
 channels    AlertChannels as Alertmanager's configuration
 inhibition  which alerts keep others quiet
 matching    whether an alert fits matchers
