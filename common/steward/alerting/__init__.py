@@ -16,6 +16,7 @@ policy_rules
 targets     what a Prometheus scrapes, as it says itself
 scrape_detection
             who wrote its scrape configuration, told by these
+openslo     AlertPolicies as documents of OpenSLO, and back
 channels    AlertChannels as Alertmanager's configuration
 inhibition  which alerts keep others quiet
 matching    whether an alert fits matchers
