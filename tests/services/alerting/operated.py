@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from services.alerting.core.delivery import Delivery
 from services.alerting.edges.operator_kinds import ALERTMANAGER_CONFIGS, PROMETHEUS_RULES
@@ -22,15 +23,16 @@ from tests.services.alerting.running import World
 LABELS = {"release": "kube-prometheus"}
 
 
-def by_operator(world: World, **labels: dict[str, str]) -> AlertingGroup:
+def by_operator(world: World, identity: str = "first", labels: dict[str, str] | None = None) -> AlertingGroup:
     """Settings for delivery by objects, quick about everything."""
     group = world.group()
-    operator = OperatorSettings(rule_labels=LABELS, channel_labels=LABELS, token_secret="steward").model_copy(
-        update=labels
-    )
+    given = LABELS if labels is None else labels
+    operator = OperatorSettings(rule_labels=given, channel_labels=given, token_secret="steward")
     return group.model_copy(
         update={
+            "identity": identity,
             "delivery": Delivery.OPERATOR,
+            "tempo": group.tempo.model_copy(update={"load": timedelta(seconds=2)}),
             "files": FilesSettings(),
             "operator": operator,
             "webhook": group.webhook.model_copy(update={"url": "http://alerting.linkerd-steward:9465/alertmanager"}),
@@ -81,7 +83,7 @@ class Operator:
             receivers += [{"name": f"{place}/{text(one, 'name')}"} for one in rows(each, "spec", "receivers")]
             times += [{"name": f"{place}/{text(one, 'name')}"} for one in rows(each, "spec", "muteTimeIntervals")]
         document: JsonObject = {"route": {"receiver": "null"}, "receivers": receivers, "mute_time_intervals": times}
-        self.world.alertmanager.configure(render_yaml(document))
+        (self.world.folder / "alertmanager" / "alertmanager.yml").write_text(render_yaml(document))
         await self.world.alertmanager.reload()
 
 

@@ -14,6 +14,19 @@ from steward.testing.toolboxes.settings import ToolboxSettings
 from steward.testing.toolboxes.shelf import Report
 from steward.testing.toolboxes.toolbox import Toolbox, Workbench
 
+KINDS = (
+    "alertmanagerconfigs",
+    "alertmanagers",
+    "podmonitors",
+    "probes",
+    "prometheusagents",
+    "prometheuses",
+    "prometheusrules",
+    "scrapeconfigs",
+    "servicemonitors",
+    "thanosrulers",
+)
+"""The plurals of all of them."""
 _MODULE = "github.com/prometheus-operator/prometheus-operator"
 _RECIPE = Recipe(
     "prometheus_operator",
