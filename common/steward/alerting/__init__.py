@@ -8,6 +8,8 @@ families    which metrics each version of Linkerd exposes
 pack        the policy for the control plane, as data in `shipped/`, and what keeps which of its alerts quiet
 rendering   its rules for one monitoring and one policy, and why some are left out
 blindness   which alerts cannot fire, because their metrics are missing
+runbooks    what to do about each alert
+listing     the pack as a list
 objectives  of services and routes: their rules, from an AlertPolicy or from annotations
 policy_rules
             a whole AlertPolicy as rules

@@ -17,11 +17,13 @@ class World(StrEnum):
     """By PodMonitors: jobs with a namespace, labels of the target on everything."""
     COLLIDING = "colliding"
     """By PodMonitors, and the pods have labels that are called like labels of the metrics."""
+    STRANGE = "strange"
+    """By jobs that have nothing to do with Linkerd: another mesh, somebody's copy."""
 
     @property
     def scrape(self) -> ScrapeKind:
         """How that is called."""
-        return ScrapeKind.VIZ if self is World.VIZ else ScrapeKind.POD_MONITOR
+        return ScrapeKind.POD_MONITOR if self in (World.POD_MONITOR, World.COLLIDING) else ScrapeKind.VIZ
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,8 @@ class Target:
 
     def labels(self, world: World) -> dict[str, str]:
         """What the scrape adds."""
+        if world is World.STRANGE:
+            return {**self.labels(World.VIZ), "job": "somebody-else"}
         prefix = "" if world is World.VIZ else "linkerd/"
         match self.kind:
             case "proxy":
