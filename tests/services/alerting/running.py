@@ -311,8 +311,10 @@ class Meshed:
 
 
 @asynccontextmanager
-async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -> AsyncIterator[Meshed]:
-    """`web` calls `api`, two pods each; Prometheus scrapes all of the mesh."""
+async def meshed_world(
+    tools: MonitoringTools, folder: Path, version: Version, *, calls: str = "api.shop"
+) -> AsyncIterator[Meshed]:
+    """`web` and `api`, two pods each, of which one calls the other; Prometheus scrapes all of the mesh."""
     async with AsyncExitStack() as stack:
         kubernetes = await _kubernetes(stack)
         mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
@@ -321,16 +323,17 @@ async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -
         for name in ("web", "api"):
             mesh.workload("Deployment", "shop", name, replicas=2)
         await mesh.settled()
-        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes)))
+        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes, calls)))
         yield Meshed(await _around(stack, kubernetes, tools, folder, pages), mesh, pages)
 
 
-def _pods(kubernetes: FakeKubernetes) -> list[MeshPod]:
+def _pods(kubernetes: FakeKubernetes, calls: str) -> list[MeshPod]:
     found = []
     for pod in kubernetes.cluster.list(PODS):
         workload = text(pod, "metadata", "generateName").rstrip("-").rpartition("-")[0]
         namespace, name = text(pod, "metadata", "namespace"), text(pod, "metadata", "name")
-        found.append(MeshPod(namespace, name, workload, "api.shop" if workload == "web" else ""))
+        client = namespace == "shop" and not calls.startswith(f"{workload}.")
+        found.append(MeshPod(namespace, name, workload, calls if client else ""))
     return found
 
 
@@ -351,7 +354,7 @@ async def _around(
 ) -> World:
     rules, configuration = folder / "rules", folder / "alertmanager" / "alertmanager.yml"
     rules.mkdir(parents=True)
-    configuration.parent.mkdir()
+    configuration.parent.mkdir(parents=True)
     configuration.write_text(NOTHING_YET)
     token = folder / "token"
     token.write_text("agreed\n")
