@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from steward.jsonvalue import Json, text
 from steward.resources.alert_channel import AlertChannelSpec
 
@@ -85,8 +87,6 @@ def integration_of(spec: AlertChannelSpec) -> str:
 
 def counted(page: str, integration: str, receiver: str) -> Counted:
     """The counters on Alertmanager's page of metrics."""
-    from prometheus_client.parser import text_string_to_metric_families  # takes long, and few commands need it
-
     totals = {_REQUESTS: 0, _REQUESTS_FAILED: 0}
     given_up: dict[str, int] = {}
     by_receiver = False

@@ -13,7 +13,6 @@ from steward.alerting.channels.model import Configuration
 from steward.alerting.channels.plain import rendered
 from steward.alerting.channels.target import Target
 from steward.alerting.matching import Labels
-from steward.alerting.monitoring import NUMBER
 from steward.alerting.promql import Matcher
 from steward.alerting.routing import Circumstances, SilenceInForce, who_is_told
 from steward.cli.alerts.current import CurrentAlert, Standing
@@ -22,6 +21,7 @@ from steward.cli.alerts.matchers import labels as read_labels
 from steward.cli.alerts.objects import all_channels
 from steward.cli.alerts.reach import Alertmanagers, alertmanager
 from steward.cli.alerts.routed import Routed, routed_document, routed_report
+from steward.cli.alerts.target import NEWEST
 from steward.cli.connection import NAMESPACE, cluster, steward_namespace
 from steward.cli.exit_codes import ExitCode
 from steward.cli.explain import Refusal
@@ -31,8 +31,6 @@ from steward.jsonvalue import JsonObject, flag, rows, text
 from steward.kube.client import Kube
 from steward.resources import AlertChannel
 
-NEWEST: NUMBER = (999,)
-"""An Alertmanager that knows everything; where nobody asks it, nothing is refused for its sake."""
 _NOTHING = Circumstances()
 
 

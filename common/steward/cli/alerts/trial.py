@@ -12,7 +12,8 @@ from steward.alerting.rules import Severity
 from steward.cli.alerts.current import CurrentAlert, Standing
 from steward.cli.alerts.deliveries import Counted, Outcome, integration_of
 from steward.cli.alerts.objects import channel_word
-from steward.cli.alerts.routes import NEWEST, routed
+from steward.cli.alerts.routes import routed
+from steward.cli.alerts.target import NEWEST
 from steward.cli.exit_codes import ExitCode
 from steward.cli.explain import Refusal
 from steward.cli.marks import BAD, GOOD, WARNING

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -22,11 +22,9 @@ from steward.jsonvalue import Json
 from steward.kube.client import Kube
 from steward.kube.errors import KubeError
 from steward.kube.resources import ALERT_CHANNELS
+from steward.monitoring.alertmanager import Alertmanager
 from steward.resources import AlertChannel
 from steward.yamlvalue import MalformedYaml, parse_yaml
-
-if TYPE_CHECKING:
-    from steward.monitoring.alertmanager import Alertmanager
 
 _LOOK_AGAIN = timedelta(milliseconds=500)
 _ENDS_BY_ITSELF = timedelta(minutes=1)
@@ -72,8 +70,6 @@ async def try_channel(
 
 
 async def _tried(session: Session, kube: Kube, way: Way, channel: AlertChannel, *, until_resolved: bool) -> Report:
-    from steward.monitoring.alertmanager import Alertmanager  # brings httpx, which takes longer than most commands
-
     api = Alertmanager(way.api)
     by = session.flags.as_user or session.environment.user or "linkerd-steward"
     trial = trial_of(channel, _parsed(await api.configuration()), by, session.clock.now())
@@ -100,7 +96,7 @@ async def _disturbs_nobody(kube: Kube, trial: Trial) -> None:
 class _Watched:
     """One trial, from its beginning to its end."""
 
-    def __init__(self, session: Session, way: Way, api: "Alertmanager", trial: Trial) -> None:
+    def __init__(self, session: Session, way: Way, api: Alertmanager, trial: Trial) -> None:
         self._clock = session.clock
         self._way = way
         self._api = api
