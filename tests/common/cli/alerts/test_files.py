@@ -63,12 +63,21 @@ async def test_files_that_are_good_are_said_to_be(cli: Command, folder: Path) ->
         pytest.param(WEB.replace("objectives", "objectifs"), "UnknownField", "did you mean objectives?", id="typo"),
         pytest.param(WEB.replace("99.9", "100"), "Invalid", "less than or equal to 99.999", id="too good"),
         pytest.param(WEB.replace("name: web, ", ""), "NoName", "give metadata.name", id="no name"),
-        pytest.param(WEB.replace("v1alpha1", "v1"), "UnknownVersion", "write steward.linkerd.io/v1alpha1", id="version"),
-        pytest.param(WEB.replace("AlertPolicy", "Alertpolicy"), "UnknownKind", "check reads AlertPolicy", id="kind"),
-        pytest.param(WEB.replace("targets: [{kind: Service, name: web}]", ""), "NoTargets", "spec.targets", id="targets"),
-        pytest.param(WEB.replace("kind: Service", "kind: HTTPRoute"), "NoSuchTarget", "there is no HTTPRoute", id="route"),
         pytest.param(
-            WEB.replace("successPercent: 99.9", "latency: {withinMilliseconds: 70}"), "NotABucketBound", "50 ms", id="bound"
+            WEB.replace("v1alpha1", "v1"), "UnknownVersion", "write steward.linkerd.io/v1alpha1", id="version"
+        ),
+        pytest.param(WEB.replace("AlertPolicy", "Alertpolicy"), "UnknownKind", "check reads AlertPolicy", id="kind"),
+        pytest.param(
+            WEB.replace("targets: [{kind: Service, name: web}]", ""), "NoTargets", "spec.targets", id="targets"
+        ),
+        pytest.param(
+            WEB.replace("kind: Service", "kind: HTTPRoute"), "NoSuchTarget", "there is no HTTPRoute", id="route"
+        ),
+        pytest.param(
+            WEB.replace("successPercent: 99.9", "latency: {withinMilliseconds: 70}"),
+            "NotABucketBound",
+            "50 ms",
+            id="bound",
         ),
         pytest.param(WEB.replace("successPercent: 99.9", ""), "ObjectiveUnclear", "exactly one of", id="objective"),
         pytest.param(WEB.partition("spec:")[0] + "spec: {}", "Empty", "the policy says nothing", id="empty"),
@@ -79,10 +88,17 @@ async def test_files_that_are_good_are_said_to_be(cli: Command, folder: Path) ->
             "called Nonsense",
             id="no such alert",
         ),
-        pytest.param(MAIL.replace("teams: [checkout]", "namespaces: [pay]"), "ForeignNamespace", "shop only", id="foreign"),
+        pytest.param(
+            MAIL.replace("teams: [checkout]", "namespaces: [pay]"), "ForeignNamespace", "shop only", id="foreign"
+        ),
         pytest.param(MAIL.replace("smtp:25", "smtp"), "Invalid", "smarthost", id="no port"),
         pytest.param(MAIL + "---" + MAIL, "Twice", "keep one", id="twice"),
-        pytest.param(MAIL.replace("email:", "slack: {webhook: {name: a, key: b}}, email:"), "NotOneDestination", "one of", id="two"),
+        pytest.param(
+            MAIL.replace("email:", "slack: {webhook: {name: a, key: b}}, email:"),
+            "NotOneDestination",
+            "one of",
+            id="two",
+        ),
     ],
 )
 async def test_what_would_be_refused_is_named_with_reason_and_remedy(
@@ -99,7 +115,11 @@ async def test_what_would_be_refused_is_named_with_reason_and_remedy(
 
 
 async def test_an_older_target_refuses_more(cli: Command, folder: Path) -> None:
-    (folder / "team.yaml").write_text(MAIL.replace("name: mail", "name: teams").replace("email: {to: [a@acme.org], sender: b@acme.org, smarthost: \"smtp:25\"}", "teams: {webhook: {name: t, key: u}}"))
+    (folder / "team.yaml").write_text(
+        MAIL.replace("name: mail", "name: teams").replace(
+            'email: {to: [a@acme.org], sender: b@acme.org, smarthost: "smtp:25"}', "teams: {webhook: {name: t, key: u}}"
+        )
+    )
     newest = await cli("alerts", "check", "-f", str(folder))
     assert newest.code == 0, newest.out
     older = await cli("alerts", "check", "-f", str(folder), "--alertmanager-version", "0.25", "--linkerd", "2.16")
@@ -154,7 +174,9 @@ async def test_routes_of_files_say_who_is_told_and_who_not_and_why(cli: Command,
     assert told.code == 0, told.err
     assert "told: linkerd-steward/page" in told.out
     assert 'asks for team="checkout", and it has no label team' in " ".join(told.out.split())
-    nobody = await cli("alerts", "route", "-f", str(folder), "severity=info", "namespace=pay", "-o", "json", **NO_CLUSTER)
+    nobody = await cli(
+        "alerts", "route", "-f", str(folder), "severity=info", "namespace=pay", "-o", "json", **NO_CLUSTER
+    )
     assert nobody.code == 1
     document = json.loads(nobody.out)
     assert strings(document, "notified") == []
