@@ -211,7 +211,8 @@ def test_an_overlay_is_accepted_as_a_dry_run_and_twice_for_real(
 ) -> None:
     shell.run("kubectl apply --server-side -k deploy/crds")
     shell.run(
-        "until kubectl get releasecatalogs,upgradeplans,upgradepolicies,conformancesuites,alertpolicies; do sleep 0.2; done"
+        "until kubectl get releasecatalogs,upgradeplans,upgradepolicies,conformancesuites,alertpolicies; "
+        "do sleep 0.2; done"
     )
     shell.run("kubectl create namespace linkerd-steward")
     apply = f"kubectl apply --server-side --force-conflicts -k deploy/overlays/{overlay}"
