@@ -278,7 +278,7 @@ async def test_an_alert_says_who_fails_how_much_and_against_which_objective(prom
     }
     annotations: JsonObject = {
         "summary": f"web, route {nasty}, spends its error budget too fast",
-        f"description": f"8.333% of the requests to web, route {nasty}, fail, seen from the client. The objective is "
+        "description": f"8.333% of the requests to web, route {nasty}, fail, seen from the client. The objective is "
         "99.9 % success over 30d; it burns faster than its budget allows, by 14.4 times over 1h or 6 times over 6h, "
         "and still does.",
         "runbook": "LinkerdErrorBudgetBurn",
