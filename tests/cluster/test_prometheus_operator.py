@@ -38,7 +38,7 @@ from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.nats import free_ports
 from steward.testing.toolboxes.settings import ToolboxSettings
 from steward.testing.toolboxes.toolbox import GoMissing
-from tests.common.alerting.channels.specimens import CURRENT, HOME, KINDS, channel
+from tests.common.alerting.channels.specimens import CURRENT, HOME, OBJECTS, channel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LABELS = {"release": "kube-prometheus"}
@@ -114,8 +114,8 @@ def rules() -> dict[str, str]:
 
 async def routes(kube: Kube) -> dict[str, str]:
     """Channels of every kind that objects can say, with and without quiet times, and Steward's own."""
-    channels = [channel(SHOP, kind, **KINDS[kind]) for kind in KINDS]
-    channels.append(channel(HOME, "quiet", **KINDS["hook"], quiet=[{"begins": "22:00", "ends": "06:00"}]))
+    channels = [channel(SHOP, kind, **OBJECTS[kind]) for kind in OBJECTS]
+    channels.append(channel(HOME, "quiet", **OBJECTS["hook"], quiet=[{"begins": "22:00", "ends": "06:00"}]))
     write = channels_as_objects(LABELS)
     units = [write(await _made(kube, each), TARGET) for each in channels]
     own = own_content(TARGET, LABELS)

@@ -5,9 +5,10 @@ from collections.abc import Iterable
 
 from services.together import MEMBERS
 from steward.service.chassis_metrics import ChassisMetrics
-from steward.service.instruments import Metric, MetricType
+from steward.service.instruments import Metric, MetricType, gauge
 
-SERIES = re.compile(r"\b(steward_[a-z_]+)\b")
+SERIES = re.compile(r"\b(steward_[a-z_]+|ALERTS)\b")
+ALERTS = gauge("ALERTS", "What pends or fires, as Prometheus itself tells it.", "alertname", "namespace", "severity")
 SCRAPED = frozenset({"le", "pod", "instance"})
 """Labels that come from Prometheus and not from us."""
 _MATCHERS = re.compile(r"\b(steward_[a-z_]+)\{([^}]*)\}")
@@ -17,8 +18,11 @@ _GROUPED = re.compile(r"\b(?:by|on) \(([^)]*)\)")
 
 
 def series() -> dict[str, Metric]:
-    """Every series that the services expose."""
-    declared = [metric for each in MEMBERS for metric in (*ChassisMetrics.of(each.name).all(), *each.metrics)]
+    """Every series that the services expose, and that of alerts."""
+    declared = [
+        ALERTS,
+        *(metric for each in MEMBERS for metric in (*ChassisMetrics.of(each.name).all(), *each.metrics)),
+    ]
     named = {metric.name: metric for metric in declared if metric.type is not MetricType.HISTOGRAM}
     for metric in declared:
         if metric.type is MetricType.HISTOGRAM:

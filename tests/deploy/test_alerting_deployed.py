@@ -15,10 +15,12 @@ from steward.alerting.monitoring import ScrapeKind
 from steward.cli.connection import NAMESPACE
 from steward.cli.shared_secrets import ALERTMANAGER_TOKEN
 from steward.jsonvalue import JsonObject, dig, rows, strings, text, texts, whole
+from steward.resources.alert_channel import AlertChannel
 from steward.resources.alert_policy import AlertPolicy
 from tests.deploy.kustomize import DEPLOY, DoesNotRender, built, container, named, objects, rendered, workload
 from tests.deploy.scraped import shipped
 from tests.deploy.test_settings import ports, values
+from tests.documentation.blocks import blocks
 
 POD = "alerting"
 TOKEN_OF_KUBERNETES = "/var/run/secrets/kubernetes.io/serviceaccount"
@@ -189,11 +191,13 @@ def test_prometheus_ends_before_its_volume_does(by_files: list[JsonObject]) -> N
     assert int(retained[1]) * _SIZES[retained[2]] < 0.9 * int(volume[1]) * _SIZES[volume[2]]
 
 
-def test_with_a_prometheus_of_its_own_alerting_is_never_two(by_files: list[JsonObject], tmp_path: Path) -> None:
-    assert whole(workload(by_files, POD), "spec", "replicas") == 1
-    components = ("alerting", "nats-cluster", "high-availability", "monitoring")
-    parts = objects(built(_with(tmp_path, *components)))
-    assert whole(workload(parts, POD), "spec", "replicas") == 1
+@pytest.mark.parametrize("component", ["alerting", "alerting-operator"])
+def test_alerting_is_never_two_and_never_two_for_a_moment(component: str, renderer: None, tmp_path: Path) -> None:
+    del renderer
+    parts = objects(built(_with(tmp_path, component, "nats-cluster", "high-availability", "monitoring")))
+    found = workload(parts, POD)
+    assert whole(found, "spec", "replicas") == 1
+    assert text(found, "kind") == "StatefulSet" or text(found, "spec", "strategy", "type") == "Recreate"
     assert values(container(parts, POD))["STEWARD_BUS__REPLICAS"] == "3"
 
 
@@ -261,3 +265,14 @@ def test_the_settings_of_the_operator_can_be_told_otherwise_by_a_config_map(
     settings_of(by_operator, monkeypatch)
     monkeypatch.setenv("STEWARD_ALERTING__OPERATOR__RULE_LABELS", "release=kube-prometheus-stack")
     assert AlertingSettings.load().alerting.operator.rule_labels == {"release": "kube-prometheus-stack"}
+
+
+def test_the_channel_of_the_readme_can_be_used_as_it_is_shown(by_files: list[JsonObject]) -> None:
+    shown = [yaml.safe_load(block.text) for block in blocks(DEPLOY / "README.md", "yaml")]
+    (channel,) = [AlertChannel.of(each) for each in shown if text(each, "kind") == "AlertChannel"]
+    assert channel.spec.slack is not None
+    assert channel.spec.slack.webhook is not None
+    role = named(by_files, "ClusterRole", "linkerd-steward-alerting-channels")
+    (rule,) = rows(role, "rules")
+    assert strings(dig(rule, "resourceNames")) == [channel.spec.slack.webhook.name]
+    assert strings(dig(rule, "verbs")) == ["get"]

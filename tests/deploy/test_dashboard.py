@@ -7,9 +7,11 @@ from itertools import combinations
 import pytest
 import yaml
 
-from services.conformance.metrics import METRICS
-from steward.jsonvalue import JsonObject, dig, rows, strings, text, whole
+from services.together import MEMBERS
+from steward.jsonvalue import Json, JsonObject, dig, rows, strings, text, whole
 from steward.service.instruments import MetricType
+from steward.testing.monitoring.tools import MonitoringTools
+from steward.testing.monitoring.verdict import Promtool
 from tests.deploy import promql
 from tests.deploy.kustomize import DEPLOY
 
@@ -56,9 +58,20 @@ def test_what_matters_is_shown() -> None:
     }
 
 
-def test_everything_that_conformance_tells_of_itself_is_shown() -> None:
-    own = {f"{each.name}_bucket" if each.type is MetricType.HISTOGRAM else each.name for each in METRICS}
-    assert shown(DASHBOARDS["linkerd-steward-conformance"]) >= own
+@pytest.mark.parametrize("service", ["alerting", "conformance"])
+def test_everything_that_a_service_tells_is_shown_on_its_own_dashboard(service: str) -> None:
+    (metrics,) = (member.metrics for member in MEMBERS if member.name == service)
+    own = {f"{each.name}_bucket" if each.type is MetricType.HISTOGRAM else each.name for each in metrics}
+    assert own - shown(DASHBOARDS[f"linkerd-steward-{service}"]) == set()
+
+
+@pytest.mark.monitoring
+@each_dashboard
+async def test_every_query_is_one_that_prometheus_reads(found: JsonObject, monitoring_tools: MonitoringTools) -> None:
+    queries = [expression.replace("$__rate_interval", "5m") for _, expression in expressions(found)]
+    rules: list[Json] = [{"record": f"query_{number}", "expr": query} for number, query in enumerate(queries)]
+    verdict = await Promtool(monitoring_tools).check_rules(json.dumps({"groups": [{"name": "panels", "rules": rules}]}))
+    assert verdict.ok, verdict.output
 
 
 @each_dashboard

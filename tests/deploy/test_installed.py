@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,8 @@ README = blocks(DEPLOY / "README.md")
 APPS = f"/apis/apps/v1/namespaces/{NAMESPACE}"
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 OURS = "app.kubernetes.io/part-of=linkerd-steward"
-_SERVICES = ("conformance", "upgrader", "version-watcher")
+_IN_PAIRS = ("conformance", "upgrader", "version-watcher")
+_AT_ALERTING = ("Tell somebody", "With the Prometheus operator", "With a Prometheus of its own", "What must be opened")
 
 
 class Shell:
@@ -67,8 +69,8 @@ def under(heading: str, language: str = "bash") -> list[Block]:
 
 @pytest.fixture
 def volumes(scenario_cluster: Cluster) -> Iterator[None]:
-    """What a storage class would make: a volume for each server, under names that no earlier test had."""
-    paths = [f"/api/v1/persistentvolumes/{unique('nats')}" for _ in range(3)]
+    """What a storage class would make: a volume for each that asks, under names that no earlier test had."""
+    paths = [f"/api/v1/persistentvolumes/{unique('volume')}" for _ in range(3)]
     for path in paths:
         volume: JsonObject = {
             "apiVersion": "v1",
@@ -87,21 +89,20 @@ def volumes(scenario_cluster: Cluster) -> Iterator[None]:
         scenario_cluster.api.delete(path)
 
 
-def _until_running(cluster: Cluster, *, servers: int, replicas: int) -> None:
-    api = cluster.api
-    api.until(
-        "services available",
-        f"{APPS}/deployments",
-        lambda found: (
-            sorted((text(each, "metadata", "name"), whole(each, "status", "availableReplicas")) for each in found)
-            == [(service, replicas) for service in _SERVICES]
-        ),
-    )
-    api.until(
-        "NATS ready",
-        f"{APPS}/statefulsets",
-        lambda found: len(found) == 1 and all(whole(each, "status", "readyReplicas") == servers for each in found),
-    )
+def _until_running(cluster: Cluster, overlay: str) -> None:
+    """Three servers and pairs of services in production, one of each else; alerting is always one."""
+    production = overlay == "production"
+    deployed = dict.fromkeys(_IN_PAIRS, 2 if production else 1) | ({"alerting": 1} if production else {})
+    stateful = {"nats": 3 if production else 1} | ({} if production else {"alerting": 1})
+    for kind, ready, wanted in (
+        ("deployments", "availableReplicas", deployed),
+        ("statefulsets", "readyReplicas", stateful),
+    ):
+        cluster.api.until(f"{kind} ready", f"{APPS}/{kind}", partial(_are, ready, wanted))
+
+
+def _are(member: str, wanted: dict[str, int], found: list[JsonObject]) -> bool:
+    return {text(each, "metadata", "name"): whole(each, "status", member) for each in found} == wanted
 
 
 def _is_gone(cluster: Cluster) -> None:
@@ -133,7 +134,7 @@ def test_the_readme_leads_to_a_running_installation_and_back(shell: Shell, scena
     said = shell.run("\n".join(line for line in script.splitlines() if line != "linkerd-steward check"))
     assert "violate PodSecurity" not in said
     assert "Warning" not in said
-    _until_running(scenario_cluster, servers=3, replicas=2)
+    _until_running(scenario_cluster, "production")
     _assert_every_pod_was_admitted(scenario_cluster)
     nodes = [
         text(pod, "spec", "nodeName")
@@ -165,7 +166,7 @@ def _assert_every_pod_was_admitted(cluster: Cluster) -> None:
 
 def _assert_the_other_commands_work(shell: Shell, cluster: Cluster) -> None:
     shell.run(under("Settings")[0].text)
-    _until_running(cluster, servers=3, replicas=2)
+    _until_running(cluster, "production")
     (container,) = rows(cluster.api.get(f"{APPS}/deployments/upgrader"), "spec", "template", "spec", "containers")
     assert rows(container, "envFrom")
     before = cluster.api.get(f"/api/v1/namespaces/{NAMESPACE}/secrets/steward-nats-users")
@@ -176,7 +177,31 @@ def _assert_the_other_commands_work(shell: Shell, cluster: Cluster) -> None:
     shell.run(under("Let others subscribe")[0].text)
     copied = cluster.api.get("/api/v1/namespaces/acme/secrets/steward-nats")
     assert dig(copied, "data", "password") == dig(after, "data", "subscriber")
-    cluster.api.delete("/api/v1/namespaces/acme")
+    _assert_alerting_is_set_up_as_shown(shell, cluster)
+    for name in ("acme", "linkerd-viz"):
+        cluster.api.delete(f"/api/v1/namespaces/{name}")
+
+
+def _assert_alerting_is_set_up_as_shown(shell: Shell, cluster: Cluster) -> None:
+    cluster.api.create("/api/v1/namespaces", {"metadata": {"name": "linkerd-viz"}})
+    ask = "kubectl auth can-i get secrets/{} --namespace {} --as system:serviceaccount:linkerd-steward:alerting"
+    for name, namespace in (("alert-channels", "acme"), ("tap-k8s-tls", "linkerd-viz")):
+        shell.run(f"! {ask.format(name, namespace)}")
+    for heading in _AT_ALERTING:
+        for block in under(heading):
+            shell.run(block.text)
+    for name, namespace in (
+        ("alert-channels", "acme"),
+        ("alert-channels", NAMESPACE),
+        ("tap-k8s-tls", "linkerd-viz"),
+        ("linkerd-identity-issuer", "linkerd"),
+    ):
+        shell.run(ask.format(name, namespace))
+    for name, namespace in (("something-else", "acme"), ("steward-nats-users", NAMESPACE)):
+        shell.run(f"! {ask.format(name, namespace)}")
+    (channel,) = under("Tell somebody", "yaml")
+    shell.run(f"kubectl apply -f - <<'EOF'\n{channel.text}EOF\n")
+    _until_running(cluster, "production")
 
 
 @pytest.mark.usefixtures("volumes")
@@ -192,8 +217,7 @@ def test_an_overlay_is_accepted_as_a_dry_run_and_twice_for_real(
     shell.run(apply)
     assert "Warning" not in shell.run(apply)
     shell.run("linkerd-steward install --passwords | kubectl apply -f -")
-    servers, replicas = (3, 2) if overlay == "production" else (1, 1)
-    _until_running(scenario_cluster, servers=servers, replicas=replicas)
+    _until_running(scenario_cluster, overlay)
     shell.run("linkerd-steward uninstall | kubectl delete -f -")
     _is_gone(scenario_cluster)
 
@@ -235,7 +259,11 @@ _POD_MONITORS: JsonObject = {
                                         "type": "array",
                                         "items": {
                                             "type": "object",
-                                            "properties": {"port": {"type": "string"}, "interval": {"type": "string"}},
+                                            "properties": {
+                                                "port": {"type": "string"},
+                                                "interval": {"type": "string"},
+                                                "honorLabels": {"type": "boolean"},
+                                            },
                                         },
                                     },
                                 },

@@ -128,8 +128,8 @@ def test_production_survives_the_loss_of_a_node(renderer: None) -> None:
     assert dig(named(production, "StatefulSet", "nats"), "spec", "replicas") == 3
     spread = dig(named(production, "StatefulSet", "nats"), "spec", "template", "spec", "affinity", "podAntiAffinity")
     assert dig(spread, "requiredDuringSchedulingIgnoredDuringExecution", 0, "topologyKey") == "kubernetes.io/hostname"
-    for name in ("alerting", "conformance", "upgrader", "version-watcher"):
+    for name in ("conformance", "upgrader", "version-watcher"):
         assert dig(named(production, "Deployment", name), "spec", "replicas") == 2
         assert named(production, "PodMonitor", name)
     budgets = {text(part, "metadata", "name") for part in production if text(part, "kind") == "PodDisruptionBudget"}
-    assert budgets == {"alerting", "conformance", "nats", "upgrader", "version-watcher"}
+    assert budgets == {"conformance", "nats", "upgrader", "version-watcher"}

@@ -12,7 +12,7 @@ from steward.resources.rules import atomic, map_list, once, reads_as, rules
 
 ADDRESS = r"^[^@\s,<>]+@[^@\s,<>]+$"
 HOST_PORT = r"^[A-Za-z0-9.:\[\]-]+:[0-9]{1,5}$"
-HTTP = r"^https?://[^\s\"'{}]+$"
+HTTP = r"^https?://[^\s\"\x27{}]+$"
 BEGINS = r"^([01][0-9]|2[0-3]):[0-5][0-9]$"
 ENDS = r"^(([01][0-9]|2[0-3]):[0-5][0-9]|24:00)$"
 TIME_ZONE = r"^[A-Za-z_]+(/[A-Za-z0-9_+-]+)*$"

@@ -9,7 +9,12 @@ def rules(*pairs: tuple[str, str]) -> dict[str, JsonValue]:
 
 
 def reads_as(pattern: str, message: str) -> dict[str, JsonValue]:
-    """`json_schema_extra` of a text with a pattern: what it should look like, for those who do not read patterns."""
+    """`json_schema_extra` of a text with a pattern: what it should look like, for those who do not read patterns.
+
+    Raise ValueError for a pattern with an apostrophe, which would end the literal that CEL reads it from.
+    """
+    if "'" in pattern:
+        raise ValueError(f"{pattern!r} holds an apostrophe, which no API server would take: write \\x27")
     return rules((f"self.matches(r'{pattern}')", message))
 
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from services.alerting.core.channel_units import Writing as WritingChannel
 from services.alerting.core.channel_units import channel_unit
-from services.alerting.core.rule_units import Surroundings, own_expressions, rule_units
+from services.alerting.core.rule_units import own_expressions, rule_units
 from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
 from services.alerting.core.writing import Writing, as_file
 from services.alerting.edges.secrets import ChannelSecrets
@@ -20,6 +20,7 @@ from steward.alerting.objectives.facts import (
     profile_facts,
     service_facts,
 )
+from steward.alerting.policy_rules import Whereabouts
 from steward.kube.mesh_resources import GRPC_ROUTES, HTTP_ROUTES, POLICY_HTTP_ROUTES, SERVICE_PROFILES
 from steward.monitoring.prometheus import Prometheus
 
@@ -41,8 +42,8 @@ class RenderingRules:
 
     async def __call__(self, seen: Sighting) -> tuple[RuleUnit, ...]:
         """Units, each refused whose own queries Prometheus does not take."""
-        around = Surroundings(self._facts(), seen.monitoring, self._home, self._runbooks, self._write)
-        units = rule_units(self._watched.policies(), around)
+        around = Whereabouts(self._facts(), seen.monitoring, self._home, self._runbooks)
+        units = rule_units(self._watched.policies(), around, self._write)
         return tuple([await self._checked(unit) for unit in units])
 
     async def _checked(self, unit: RuleUnit) -> RuleUnit:

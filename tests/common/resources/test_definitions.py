@@ -9,6 +9,7 @@ from steward.jsonvalue import Json, JsonObject, dig, rows, table, text, walk
 from steward.resources import KINDS
 from steward.resources.base import Resource
 from steward.resources.definitions import definition, rendered, served_schema
+from steward.resources.rules import reads_as
 
 CRDS = Path(__file__).parents[3] / "deploy" / "crds"
 FORBIDDEN = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "const", "title", "exclusiveMinimum"}
@@ -93,3 +94,8 @@ def test_nothing_foreign_is_written() -> None:
         for value in walk(definition(kind)):
             if isinstance(value, dict):
                 yaml.safe_dump(value)
+
+
+def test_a_pattern_that_no_api_server_would_read_is_refused() -> None:
+    with pytest.raises(ValueError, match="apostrophe"):
+        reads_as("^[^']+$", "no apostrophes")

@@ -1,7 +1,7 @@
 """The whole service beside a real Prometheus, a real Alertmanager and a real NATS server, on a fake Kubernetes API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -237,6 +237,18 @@ class World:
             while await self._evaluations() < before + times:
                 await SystemClock().sleep(timedelta(milliseconds=200))
 
+    async def prometheus_until(self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+        """Ask again and again until it is as `holds` says."""
+        found = await ask()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not holds(found):
+                    await SystemClock().sleep(timedelta(milliseconds=300))
+                    found = await ask()
+        except TimeoutError:
+            raise AssertionError(f"it never was so; it is {found!r}") from None
+        return found
+
     async def _evaluations(self) -> float:
         page = await self.prometheus.query("sum(count_over_time(up{job='linkerd-steward'}[1h]))")
         return sum(each.value for each in page)
@@ -325,8 +337,10 @@ class Meshed:
 
 
 @asynccontextmanager
-async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -> AsyncIterator[Meshed]:
-    """`web` calls `api`, two pods each; Prometheus scrapes all of the mesh."""
+async def meshed_world(
+    tools: MonitoringTools, folder: Path, version: Version, *, calls: str = "api.shop"
+) -> AsyncIterator[Meshed]:
+    """`web` and `api`, two pods each, of which one calls the other; Prometheus scrapes all of the mesh."""
     async with AsyncExitStack() as stack:
         kubernetes = await _kubernetes(stack)
         mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
@@ -335,16 +349,17 @@ async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -
         for name in ("web", "api"):
             mesh.workload("Deployment", "shop", name, replicas=2)
         await mesh.settled()
-        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes)))
+        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes, calls)))
         yield Meshed(await _around(stack, kubernetes, tools, folder, pages), mesh, pages)
 
 
-def _pods(kubernetes: FakeKubernetes) -> list[MeshPod]:
+def _pods(kubernetes: FakeKubernetes, calls: str) -> list[MeshPod]:
     found = []
     for pod in kubernetes.cluster.list(PODS):
         workload = text(pod, "metadata", "generateName").rstrip("-").rpartition("-")[0]
         namespace, name = text(pod, "metadata", "namespace"), text(pod, "metadata", "name")
-        found.append(MeshPod(namespace, name, workload, "api.shop" if workload == "web" else ""))
+        client = namespace == "shop" and not calls.startswith(f"{workload}.")
+        found.append(MeshPod(namespace, name, workload, calls if client else ""))
     return found
 
 
@@ -365,7 +380,7 @@ async def _around(
 ) -> World:
     rules, configuration = folder / "rules", folder / "alertmanager" / "alertmanager.yml"
     rules.mkdir(parents=True)
-    configuration.parent.mkdir()
+    configuration.parent.mkdir(parents=True)
     configuration.write_text(NOTHING_YET)
     token = folder / "token"
     token.write_text("agreed\n")

@@ -55,8 +55,8 @@ class Alertmanagers:
 
 
 @dataclass(frozen=True, slots=True)
-class Prometheuses:
-    """Where Prometheus is; the token and the authority are those of Alertmanager."""
+class Monitors(Alertmanagers):
+    """Where both are; the token and the authority are for both."""
 
     prometheus: Annotated[
         str,
@@ -114,14 +114,12 @@ async def way_to_alertmanager(session: Session, where: Alertmanagers, kube: Kube
 
 
 @asynccontextmanager
-async def prometheus(
-    session: Session, where: Prometheuses, trust: Alertmanagers, kube: Kube | None = None
-) -> AsyncIterator["Prometheus"]:
+async def prometheus(session: Session, where: Monitors, kube: Kube | None = None) -> AsyncIterator["Prometheus"]:
     """Prometheus."""
     from steward.monitoring.prometheus import Prometheus  # brings httpx, which takes longer than most commands
 
     url = where.prometheus or session.environment.prometheus
-    place = _Place("Prometheus", "--prometheus", url, PROMETHEUS_PORT, trust.token_file, trust.ca_file)
+    place = _Place("Prometheus", "--prometheus", url, PROMETHEUS_PORT, where.token_file, where.ca_file)
     async with _way(session, place, kube) as way:
         yield Prometheus(way.api)
 

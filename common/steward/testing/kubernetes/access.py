@@ -26,10 +26,25 @@ class Rule:
         return all("*" in allowed or asked in allowed for asked, allowed in pairs)
 
 
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What an identity with rules wanted to do, in the words of RBAC, and whether it might."""
+
+    user: str
+    verb: str
+    group: str
+    resource: str
+    """With the subresource: `pods/eviction`."""
+    namespace: str
+    allowed: bool
+
+
 @dataclass(slots=True)
 class Access:
     """The identities that are known."""
 
+    attempts: set[Attempt] = field(default_factory=set)
+    """Everything that was asked so far, by all but the administrator; each kind of request once."""
     _users: dict[str, tuple[str, tuple[Rule, ...]]] = field(default_factory=dict)
     _rules: dict[str, tuple[Rule, ...]] = field(default_factory=dict)
 
@@ -60,9 +75,12 @@ class Access:
 
     def must_allow(self, user: str, verb: str, resource: Resource, namespace: str, subresource: str = "") -> None:
         """403 where the user may not."""
-        if self.allows(user, verb, resource, namespace, subresource):
-            return
+        allowed = self.allows(user, verb, resource, namespace, subresource)
         plural = f"{resource.plural}/{subresource}" if subresource else resource.plural
+        if user != ADMINISTRATOR:
+            self.attempts.add(Attempt(user, verb, resource.group, plural, namespace, allowed))
+        if allowed:
+            return
         where = f' in the namespace "{namespace}"' if namespace else " at the cluster scope"
         what = f'User "{user}" cannot {verb} resource "{plural}" in API group "{resource.group}"{where}'
         raise forbidden(resource, "", what)
