@@ -75,8 +75,9 @@ async def kube(scenario_cluster: Cluster) -> AsyncIterator[Kube]:
 
 
 @pytest.fixture(scope="module")
-def at_work(scenario_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The operator itself."""
+def at_work(kube: Kube, scenario_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The operator itself. A kind that is not there when it starts it leaves alone for ever."""
+    assert kube.address
     settings = ToolboxSettings.from_environment()
     try:
         program = operator(settings)
