@@ -9,13 +9,14 @@ pack        the policy for the control plane, as data in `shipped/`, and what ke
 rendering   its rules for one monitoring and one policy, and why some are left out
 blindness   which alerts cannot fire, because their metrics are missing
 runbooks    what to do about each alert
-listing     the pack as a list
+spans       from which Linkerd on a rule has its metrics
 objectives  of services and routes: their rules, from an AlertPolicy or from annotations
 policy_rules
             a whole AlertPolicy as rules
 targets     what a Prometheus scrapes, as it says itself
 scrape_detection
             who wrote its scrape configuration, told by these
+openslo     AlertPolicies as documents of OpenSLO, and back
 channels    AlertChannels as Alertmanager's configuration
 inhibition  which alerts keep others quiet
 matching    whether an alert fits matchers

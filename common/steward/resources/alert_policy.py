@@ -7,7 +7,7 @@ from pydantic import Field
 
 from steward.alerting.rules import Severity
 from steward.resources.base import Column, Condition, Model, Name, Patience, Resource, Seconds, Sentence
-from steward.resources.rules import atomic, map_list, reads_as, rules
+from steward.resources.rules import atomic, atomic_object, map_list, reads_as, rules
 
 ALERT_NAME = r"^[A-Z][A-Za-z0-9]*$"
 LABEL_NAME = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
@@ -113,7 +113,8 @@ class ControlPlane(Model):
 class AlertPolicySpec(Model):
     """Which alerts."""
 
-    control_plane: ControlPlane | None = None
+    # As a whole: applied once more by the server, an empty one of which only defaults are set would be gone.
+    control_plane: ControlPlane | None = Field(default=None, json_schema_extra=atomic_object())
     targets: tuple[TargetRef, ...] = Field(default=(), max_length=64, json_schema_extra=atomic())
     objectives: tuple[Objective, ...] = Field(default=(), max_length=16, json_schema_extra=map_list("name"))
     granularity: Granularity = Granularity.TARGET

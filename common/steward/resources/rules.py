@@ -33,6 +33,11 @@ def atomic() -> dict[str, JsonValue]:
     return {"x-kubernetes-list-type": "atomic"}
 
 
+def atomic_object() -> dict[str, JsonValue]:
+    """`json_schema_extra` of an object that is replaced as a whole."""
+    return {"x-kubernetes-map-type": "atomic"}
+
+
 STEP_NAME = r"^[a-z]([a-z0-9-]*[a-z0-9])?$"
 BOUND = r"^v?[0-9]+(\.[0-9]+)*$"
 RANGE = r"^\s*(>=|<=|>|<|=)?[0-9]+(\.[0-9]+)*([\s,]+(>=|<=|>|<|=)?[0-9]+(\.[0-9]+)*)*\s*$"

@@ -3,25 +3,25 @@
 from collections.abc import Collection, Iterable, Mapping
 
 from services.alerting.core.units import ANNOTATED, Refusal, RuleUnit, WatchedAlert
+from services.alerting.core.writing import Unwritten, Writing, as_file
 from steward.alerting.blindness import blind
 from steward.alerting.objectives.rendering import RenderedPolicy, rendered_annotations
 from steward.alerting.policy_rules import Whereabouts, policy_rules
-from steward.alerting.rules import Group, rule_document
+from steward.alerting.rules import Group
 from steward.resources.alert_policy import AlertPolicy
-from steward.yamlvalue import render_yaml
 
 OWN_RULES = "/rules"
 
 
-def rule_units(policies: Iterable[AlertPolicy], around: Whereabouts) -> tuple[RuleUnit, ...]:
+def rule_units(policies: Iterable[AlertPolicy], around: Whereabouts, write: Writing = as_file) -> tuple[RuleUnit, ...]:
     """A unit for each policy, and one for the annotations of each namespace."""
-    units = [policy_unit(policy, around) for policy in policies]
+    units = [policy_unit(policy, around, write) for policy in policies]
     annotated = rendered_annotations(around.facts, around.monitoring)
-    return (*units, *(_annotated_unit(namespace, found) for namespace, found in annotated))
+    return (*units, *(_annotated_unit(namespace, found, write) for namespace, found in annotated))
 
 
-def policy_unit(policy: AlertPolicy, around: Whereabouts) -> RuleUnit:
-    """The rules of one policy."""
+def policy_unit(policy: AlertPolicy, around: Whereabouts, write: Writing = as_file) -> RuleUnit:
+    """The rules of one policy, written for the way that they are carried."""
     namespace, name = policy.metadata.namespace, policy.metadata.name
     found = policy_rules(policy, around)
     if found.misplaced:
@@ -33,7 +33,7 @@ def policy_unit(policy: AlertPolicy, around: Whereabouts) -> RuleUnit:
     return RuleUnit(
         namespace,
         name,
-        render_yaml(rule_document(found.groups)),
+        write(Unwritten(namespace, name, found.groups, policy)),
         rules=sum(len(group.rules) for group in found.groups),
         targets=found.targets,
         alerts=_watched(found.found),
@@ -42,12 +42,12 @@ def policy_unit(policy: AlertPolicy, around: Whereabouts) -> RuleUnit:
     )
 
 
-def _annotated_unit(namespace: str, found: RenderedPolicy) -> RuleUnit:
+def _annotated_unit(namespace: str, found: RenderedPolicy, write: Writing) -> RuleUnit:
     refused = next((each for each in found.targets if each.reason != "Rendered"), None)
     return RuleUnit(
         namespace,
         ANNOTATED,
-        render_yaml(rule_document(found.groups)) if found.groups else None,
+        write(Unwritten(namespace, ANNOTATED, found.groups)) if found.groups else None,
         rules=found.rules,
         targets=found.targets,
         alerts=_watched(found),

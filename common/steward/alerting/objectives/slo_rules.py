@@ -171,7 +171,7 @@ def _alert(owner: Owner, measured: Measured, limits: Sequence[Limit]) -> Alertin
     return Alerting(
         alert=measured.alert,
         expr=" or ".join(f"({_exceeded(limit, matchers, wanted.view.minimum_rps)})" for limit in limits),
-        severity=audience.severity if urgent else _of_slow(audience.severity),
+        severity=audience.severity if urgent else severity_of_slow_burn(audience.severity),
         labels={name: steady(value) for name, value in {**dict(audience.labels), **ours}.items() if value},
         annotations=_annotations(measured.alert, wanted, limits),
     )
@@ -189,7 +189,8 @@ def _exceeded(limit: Limit, matchers: Sequence[Matcher], floor: float) -> str:
     return " and ".join(conditions)
 
 
-def _of_slow(severity: Severity) -> Severity:
+def severity_of_slow_burn(severity: Severity) -> Severity:
+    """Where fast burning has this one."""
     return Severity.WARNING if severity is Severity.CRITICAL else severity
 
 
