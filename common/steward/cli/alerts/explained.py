@@ -7,8 +7,10 @@ from datetime import datetime, timedelta
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from steward.alerting.listing import ListedRule
+from steward.alerting.pack import PackAlert
 from steward.cli.alerts.current import CurrentAlert, alert_document, alert_table, most_urgent_first, styled
-from steward.cli.alerts.packed import PackedRule, rule_report
+from steward.cli.alerts.packed import alert_report
 from steward.cli.go_flags import spelled
 from steward.cli.marks import BAD, GOOD
 from steward.cli.output import grid, plain
@@ -48,14 +50,23 @@ class Explained:
     name: str
     current: Sequence[CurrentAlert] = ()
     in_force: Sequence[RuleInForce] = ()
-    shipped: Sequence[PackedRule] = ()
+    shipped: PackAlert | None = None
+    listed: Sequence[ListedRule] = ()
+    """Its rules, as they are shipped."""
+    runbook: str = ""
+    """The page that says what to do; empty where there is none."""
 
     @property
-    def runbook(self) -> str:
-        """The page that says what to do; empty where there is none."""
+    def known(self) -> bool:
+        """Whether anybody knows it."""
+        return bool(self.current or self.in_force or self.shipped or self.runbook)
+
+    @property
+    def page(self) -> str:
+        """An address, or the name of a page that is shipped; empty where there is neither."""
         told = [each.annotations for each in self.in_force] + [each.annotations for each in self.current]
         said = next((each["runbook"] for each in told if each.get("runbook")), "")
-        return said or (self.shipped[0].alert.runbook if self.shipped else "")
+        return said or self.runbook
 
 
 def rules_named(groups: Sequence[JsonObject], name: str) -> list[RuleInForce]:
@@ -84,27 +95,29 @@ def explained_document(found: Explained) -> JsonObject:
     """For programs."""
     current: list[Json] = [alert_document(each) for each in most_urgent_first(found.current)]
     in_force: list[Json] = [each.document() for each in found.in_force]
-    shipped: list[Json] = [each.document() for each in found.shipped]
+    shipped: list[Json] = [each.model_dump(mode="json", by_alias=True) for each in found.listed]
     return {
         "alert": found.name,
         "firing": current,
         "rules": in_force,
         "shipped": shipped,
-        "runbook": found.runbook,
+        "runbook": found.page,
     }
 
 
 def explained_report(found: Explained, now: datetime, *, asked: bool) -> RenderableType:
     """For people; `asked`: whether Alertmanager was asked where it fires."""
     parts: list[RenderableType] = []
-    if found.shipped:
-        parts.append(rule_report(found.shipped))
+    if found.shipped is not None:
+        parts.append(alert_report(found.shipped, found.listed))
     else:
         parts.append(plain(found.name, "bold"))
     parts += _in_force(found.in_force)
     parts += _current(found, now) if asked else []
-    if found.runbook and not found.shipped:
-        parts += [Text(""), plain(f"Runbook: {found.runbook}")]
+    if found.page:
+        shipped = found.page == found.runbook
+        how = f"linkerd steward alerts runbook {found.page}" if shipped else found.page
+        parts += [Text(""), plain(f"What to do: {how}")]
     return Group(*parts)
 
 
