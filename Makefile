@@ -15,8 +15,7 @@ CLUSTER ?= simulated
 WORKERS ?= 2
 ARGS ?=
 
-.PHONY: help run test test-cluster test-mesh lint format bench suite mutation proto schemas catalogue manifests lock setup
-.PHONY: binaries monitoring clean
+.PHONY: help run test test-cluster test-mesh lint format bench suite mutation proto schemas catalogue manifests lock setup binaries monitoring clean
 
 help: ## Say what can be made
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 22

@@ -28,6 +28,16 @@ def parse_yaml(document: str | bytes, *, deepest: int = DEEPEST) -> Json:
         raise MalformedYaml(str(error).split("\n", 1)[0]) from error
 
 
+def parse_yaml_documents(stream: str | bytes, *, deepest: int = DEEPEST) -> list[Json]:
+    """Every document in `stream`, empty ones left out. Raise MalformedYaml where one cannot be read."""
+    try:
+        _refuse_depth(stream, deepest)
+        documents: list[Json] = list(yaml.load_all(stream, Loader=_LOADER))
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, ValueError) as error:
+        raise MalformedYaml(" ".join(str(error).split())) from error
+    return [each for each in documents if each is not None]
+
+
 def _refuse_depth(document: str | bytes, deepest: int) -> None:
     depth = 0
     for event in yaml.parse(document, Loader=_LOADER):

@@ -4,6 +4,15 @@ look     at Prometheus and Alertmanager: what they are, what they have, what fir
 apply    policies and channels, whenever one of them or what they depend on changed
 hear     Alertmanager's webhook, whose alerts become events; and events, which become alerts
 export   certificates, injection, progress, as metrics
+
+With delivery by files each pod has a Prometheus and an Alertmanager of its own, and acts for these. Otherwise there may
+be several replicas, and which of them does what is decided so:
+
+every one     looks, exports, and answers the webhook: a Service may send a post to any of them. An event has the same
+              id whoever says it, and NATS keeps one of each; alerts take the series of all exporters together, and an
+              alert that waits for an hour does not begin anew because another replica leads
+the leader    under a Lease: writes objects and statuses, says what is in force, tells alerts of our own, silences,
+              and looks for ends that nobody was told of
 """
 
 import asyncio
@@ -11,46 +20,37 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 
 from services.alerting import metrics
-from services.alerting.core.adoption import Contents
-from services.alerting.core.channel_units import configuration
 from services.alerting.core.delivery import Chosen, Delivery, Wish, chosen
-from services.alerting.edges.file_routes import SUFFIX as ROUTE_SUFFIX
-from services.alerting.edges.file_routes import FileRoutes
-from services.alerting.edges.file_rules import SUFFIX as RULE_SUFFIX
-from services.alerting.edges.file_rules import FileRules
-from services.alerting.edges.folder import Folder
-from services.alerting.edges.objects import Objects
-from services.alerting.edges.operator_kinds import PROMETHEUS_RULES, served
-from services.alerting.edges.operator_objects import Kept, OperatorObjects
-from services.alerting.edges.secrets import ChannelSecrets
+from services.alerting.edges.operator_kinds import PROMETHEUS_RULES
 from services.alerting.edges.watched import Watched
-from services.alerting.edges.webhook import PATH, Webhook
-from services.alerting.engine.adopting import Adopting
+from services.alerting.edges.webhook import Webhook
 from services.alerting.engine.announcing import Announcing
-from services.alerting.engine.applying import Applying, Means
+from services.alerting.engine.applying import Applying
 from services.alerting.engine.bell import Bell
 from services.alerting.engine.exporting import Exporting
 from services.alerting.engine.hearing import Hearing
+from services.alerting.engine.leftovers import Leftovers
 from services.alerting.engine.looking import Looking
+from services.alerting.engine.means import Ways
 from services.alerting.engine.own_alerts import OwnAlerts, Silencing
-from services.alerting.engine.rendering import RenderingChannels, RenderingRules
 from services.alerting.settings import AlertingGroup, AlertingSettings
-from steward.alerting.channels.secrets import SUFFIX as SECRET_SUFFIX
-from steward.alerting.channels.target import OwnWebhook, Target
-from steward.alerting.pack import inhibitions, shipped_pack
+from steward.alerting.pack import shipped_pack
 from steward.bus.errors import BusClosed, BusError
 from steward.errors import ConfigurationError
 from steward.kube.errors import KubeError
+from steward.kube.lease import Leadership, LeadershipLost, Lease, LeaseName
 from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import Address, JsonApi, MonitoringError
 from steward.monitoring.prometheus import Prometheus
 from steward.service.chassis import Chassis
 
-SERVICE = "alerting"
+LEASE = "alerting"
 _LOOK_ANYWAY = timedelta(minutes=5)
+_LONGEST_PAUSE = timedelta(minutes=1)
+_APPLY_ANYWAY = 10
+"""Looks after which objects are looked at though nothing changed: somebody may have deleted one."""
 
 
 async def serve(chassis: Chassis) -> None:
@@ -84,7 +84,7 @@ async def surroundings(chassis: Chassis, group: AlertingGroup) -> AsyncIterator[
             address = Address(group.alertmanager.url, group.alertmanager.token_file, group.alertmanager.ca_file)
             alertmanager = Alertmanager(await stack.enter_async_context(JsonApi.open(address, "Alertmanager")))
         asks_operator = group.delivery is not Delivery.FILES and group.files.rules is None
-        there = asks_operator and await served(chassis.kube, PROMETHEUS_RULES)
+        there = asks_operator and await chassis.kube.serves(PROMETHEUS_RULES)
         yield Surroundings(prometheus, alertmanager, chosen(wish_of(group), operator_is_there=there))
 
 
@@ -112,18 +112,25 @@ class Alerting:
             log=chassis.log,
         )
         self._exporting = Exporting(chassis, settings.cluster.linkerd_namespace, lambda: self._looking.seen)
-        self._home = settings.cluster.namespace
         self._linkerd = settings.cluster.linkerd_namespace
         self._hearing = Hearing(chassis)
-        self._announcing = Announcing(chassis, around.chosen.by.value if around.chosen.by else "Nothing")
-        self._applying = Applying(chassis, self._means())
+        clients = around.prometheus, around.alertmanager
+        ways = Ways(chassis.kube, group, settings.cluster.namespace, around.chosen, clients)
+        means = ways.means(self._watched, self._looking)
+        self._announcing = Announcing(chassis, means.delivery)
+        self._applying = Applying(chassis, means)
         self._announce = asyncio.Event()
+        self._applied = asyncio.Event()
+        name = LeaseName(settings.cluster.namespace, LEASE, group.identity)
+        self._lease = Lease(chassis.kube, name, settings.lease.duration)
 
     async def run(self) -> None:
         """Until cancelled."""
         chassis, group = self._chassis, self._group
-        chassis.instruments.set(metrics.LEADING, 1)
+        chassis.instruments.set(metrics.LEADING, 0)
         chassis.health.ready_when("alerting: resources", lambda: self._watched.problem)
+        if self._around.chosen.by is Delivery.OPERATOR and not group.webhook.url:
+            chassis.log.warning("Alertmanager does not tell us of alerts: webhook.url, our address for it, is not set")
         webhook = group.webhook
         async with (
             Webhook(webhook.address, webhook.port, webhook.token_file, self._hearing.receive),
@@ -134,28 +141,79 @@ class Alerting:
                 self._looking.look_for_ever(chassis.clock, group.tempo.look_again, self._bell.ring), name="look"
             )
             tasks.create_task(self._exporting.run(group.tempo.look_again), name="export")
+            if self._around.chosen.by is Delivery.FILES:
+                tasks.create_task(self._lead(None), name="act")
+            else:
+                tasks.create_task(self._lease.always_lead(self._lead), name="lease")
+
+    async def _lead(self, leadership: Leadership | None) -> None:
+        """One term; without leadership it lasts as long as the pod, whose own Prometheus nobody else serves."""
+        del leadership
+        self._chassis.instruments.set(metrics.LEADING, 1)
+        try:
+            await self._act()
+        except BaseExceptionGroup as group:
+            # The lease knows how to go on after a lost term, if it is told in so many words.
+            lost, other = group.split(LeadershipLost)
+            if lost is None or other is not None:
+                raise
+            raise LeadershipLost(str(lost.exceptions[0])) from group
+        finally:
+            self._applying.rest()
+            self._chassis.instruments.set(metrics.LEADING, 0)
+
+    async def _act(self) -> None:
+        chassis, tempo = self._chassis, self._group.tempo
+        async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._apply(), name="apply")
             tasks.create_task(self._announce_all(), name="announce")
+            if self._around.chosen.by is Delivery.OPERATOR:
+                tasks.create_task(self._apply_anyway(), name="apply anyway")
+            if self._around.chosen.by is Delivery.FILES:
+                tasks.create_task(self._take_leftovers_away(), name="leftovers")
             if self._around.alertmanager is not None:
-                own = OwnAlerts(chassis, self._around.alertmanager, self._linkerd, group.tempo.ends_after)
-                tasks.create_task(own.hear(group.tempo.begin_again), name="hear events")
-                tasks.create_task(own.keep_telling(group.tempo.refresh), name="tell own alerts")
+                own = OwnAlerts(chassis, self._around.alertmanager, self._linkerd, tempo.ends_after)
+                tasks.create_task(own.hear(tempo.begin_again), name="hear events")
+                tasks.create_task(own.keep_telling(tempo.refresh), name="tell own alerts")
                 tasks.create_task(self._compare(self._around.alertmanager), name="compare alerts")
                 silencing = Silencing(chassis, self._around.alertmanager, self._exporting.upgrades, _muted())
-                tasks.create_task(silencing.keep(group.tempo.refresh), name="silence")
+                tasks.create_task(silencing.keep(tempo.refresh), name="silence")
 
     async def _apply(self) -> None:
         await self._watched.synced()
         self._bell.ring()
+        begin_again = self._group.tempo.begin_again
+        pause = begin_again
         while True:
             await self._bell.settled(self._group.tempo.settle)
             try:
-                await self._applying.apply(self._looking.seen)
+                untried = (await self._applying.apply(self._looking.seen)).untried
             except (KubeError, MonitoringError) as error:
                 self._chassis.log.warning("applied again later", problem=str(error))
-                await self._chassis.clock.sleep(self._group.tempo.begin_again)
-                self._bell.ring()
+                untried = True
             self._announce.set()
+            if untried:
+                await self._chassis.clock.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+                self._bell.ring()
+            else:
+                pause = begin_again
+                self._applied.set()
+
+    async def _apply_anyway(self) -> None:
+        """While something waits to be seen: its patience ends. Otherwise now and then."""
+        looks = 0
+        while True:
+            await self._chassis.clock.sleep(self._group.tempo.look_again)
+            looks += 1
+            if self._applying.standing.unknown or looks % _APPLY_ANYWAY == 0:
+                self._bell.ring()
+
+    async def _take_leftovers_away(self) -> None:
+        """Once files are in force, so that there is no time without rules."""
+        await self._applied.wait()
+        chassis = self._chassis
+        await Leftovers(chassis.kube, chassis.log, self._group.tempo.begin_again).take_away()
 
     async def _announce_all(self) -> None:
         """What is in force is said when NATS takes it; nothing waits for that."""
@@ -183,62 +241,6 @@ class Alerting:
                 raise
             except (BusError, MonitoringError) as error:
                 self._chassis.log.warning("alerts were not compared", problem=str(error))
-
-    def _means(self) -> Means:
-        around, group = self._around, self._group
-        rendering = RenderingRules(self._watched, around.prometheus, self._home, group.runbooks)
-        channels = RenderingChannels(self._watched, self._target(), self._secrets())
-        rules, routes = self._carriers(channels)
-        return Means(
-            rules=rules,
-            routes=routes,
-            render_rules=rendering,
-            render_channels=channels,
-            objects=Objects(self._chassis.kube),
-            delivery=around.chosen.by.value if around.chosen.by else "Nothing",
-            missing=around.chosen.message,
-        )
-
-    def _carriers(self, channels: RenderingChannels) -> tuple[Adopting | None, Adopting | None]:
-        around, files, operator = self._around, self._group.files, self._group.operator
-        if around.chosen.by is Delivery.OPERATOR:
-            rules = OperatorObjects(self._chassis.kube, Kept(PROMETHEUS_RULES, operator.rule_labels))
-            return Adopting(rules), None
-        prometheus, alertmanager = around.prometheus, around.alertmanager
-        if around.chosen.by is not Delivery.FILES or prometheus is None or alertmanager is None:
-            return None, None
-        if files.rules is None or files.alertmanager is None or files.good is None:
-            return None, None
-        live, kept = Folder(files.rules, RULE_SUFFIX), Folder(files.good / "rules", RULE_SUFFIX)
-        rule_files = FileRules(live, kept, prometheus)
-
-        def rendering(contents: Contents) -> str:
-            return configuration(contents, channels.target(self._looking.seen))
-
-        route_file = FileRoutes(
-            Folder(files.alertmanager, ".yml"),
-            Folder(files.good / "channels", ROUTE_SUFFIX),
-            alertmanager,
-            rendering,
-        )
-        return Adopting(rule_files), Adopting(route_file)
-
-    def _secrets(self) -> ChannelSecrets | None:
-        folder = self._group.files.secrets
-        if folder is None or self._around.chosen.by is not Delivery.FILES:
-            return None
-        return ChannelSecrets(Objects(self._chassis.kube), Folder(folder, SECRET_SUFFIX, secret=True))
-
-    def _target(self) -> Target:
-        group = self._group
-        webhook, secrets = group.webhook, group.files.secrets or Path("/etc/linkerd-steward/secrets")
-        url = webhook.url or f"http://{webhook.address}:{webhook.port}{PATH}"
-        return Target(
-            home=self._home,
-            secrets=str(secrets),
-            own=OwnWebhook(url, token_file=str(webhook.token_file or "")),
-            inhibitions=inhibitions(),
-        )
 
 
 def _muted() -> tuple[str, ...]:

@@ -70,6 +70,10 @@ class OperatorSettings(Group):
     """Labels of the PrometheusRules, as the `ruleSelector` of the Prometheus asks; such as release=kube-prometheus."""
     channel_labels: Annotated[dict[str, str], BeforeValidator(_pairs)] = Field(default_factory=dict)
     """Labels of the AlertmanagerConfigs, as the `alertmanagerConfigSelector` of the Alertmanager asks."""
+    token_secret: str = ""
+    """Secret in our namespace with the bearer token that Alertmanager shows us; none: it shows none."""
+    token_key: str = "token"
+    """Entry of that Secret."""
 
 
 class WebhookSettings(Group):
@@ -100,6 +104,8 @@ class TempoSettings(Group):
     """How long an alert of our own lives without being told again: then we are gone, or it is over."""
     watchdog: Duration = timedelta(minutes=5)
     """How long the Watchdog may be silent before the way of alerts counts as broken."""
+    load: Duration = timedelta(minutes=5)
+    """How long the operator may take until its objects are loaded; then it is told what to look at."""
 
 
 class AlertingGroup(Group):

@@ -10,8 +10,8 @@ from statistics import median
 
 from services.alerting.core.exported.exposition import Facts, exposition
 from services.alerting.core.exported.scraped import Scrapes, scrapes_of
-from services.alerting.core.targets import targets_in
 from steward.alerting.monitoring import ScrapeKind, ScrapeProfile
+from steward.alerting.targets import targets_in
 from steward.jsonvalue import Json, JsonObject, text
 from steward.linkerd import marks
 from steward.linkerd.inventory import Inventory

@@ -53,6 +53,7 @@ def test_everything_that_measures_is_found() -> None:
         "exported_gauges",
         "kube_reflector",
         "reconcile",
+        "slo_rules",
         "start_up",
     }
 

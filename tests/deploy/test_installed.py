@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -97,13 +98,11 @@ def _until_running(cluster: Cluster, overlay: str) -> None:
         ("deployments", "availableReplicas", deployed),
         ("statefulsets", "readyReplicas", stateful),
     ):
-        cluster.api.until(
-            f"{kind} ready", f"{APPS}/{kind}", lambda found, ready=ready, wanted=wanted: _ready(found, ready) == wanted
-        )
+        cluster.api.until(f"{kind} ready", f"{APPS}/{kind}", partial(_are, ready, wanted))
 
 
-def _ready(found: list[JsonObject], member: str) -> dict[str, int]:
-    return {text(each, "metadata", "name"): whole(each, "status", member) for each in found}
+def _are(member: str, wanted: dict[str, int], found: list[JsonObject]) -> bool:
+    return {text(each, "metadata", "name"): whole(each, "status", member) for each in found} == wanted
 
 
 def _is_gone(cluster: Cluster) -> None:

@@ -2,6 +2,7 @@
 
 python -m tests.mutation                      all
 python -m tests.mutation --only authz         of one group or probe
+python -m tests.mutation --controls           of negative controls only
 python -m tests.mutation --beside             and whether unrelated probes stay green, which takes longer
 """
 
@@ -12,7 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from functools import partial
 from multiprocessing import get_context
 
-from tests.mutation.catalogue import all_mutations, unbroken
+from tests.mutation.catalogue import all_mutations, unbroken, undoubted
 from tests.mutation.trial import Trial, tried
 from tests.services.conformance.mutations.mutation import Mutation
 
@@ -21,15 +22,21 @@ def main() -> int:
     """Try all that is asked for; 0 where every mutation is caught and every probe can be broken."""
     options = _options()
     numbers = [
-        number for number, mutation in enumerate(all_mutations()) if mutation.probe.startswith(options.only or "")
+        number
+        for number, mutation in enumerate(all_mutations())
+        if mutation.probe.startswith(options.only or "") and (mutation.control or not options.controls)
     ]
     trials = sorted(_tried(numbers, jobs=options.jobs, beside=options.beside), key=lambda trial: trial.number)
-    missing = [] if options.only else list(unbroken())
-    for feature in missing:
-        sys.stdout.write(f"MISSING  {feature}: nothing breaks it\n")
+    missing = [] if options.only or options.controls else list(_missing())
+    sys.stdout.writelines(f"MISSING  {line}\n" for line in missing)
     caught = sum(trial.caught and not trial.also_red for trial in trials)
     sys.stdout.write(f"caught {caught} of {len(trials) + len(missing)}\n")
     return 0 if caught == len(trials) + len(missing) else 1
+
+
+def _missing() -> Iterator[str]:
+    yield from (f"{feature}: nothing breaks it" for feature in unbroken())
+    yield from (f"{feature}: nothing breaks its negative control" for feature in undoubted())
 
 
 def _tried(numbers: list[int], *, jobs: int, beside: bool) -> Iterator[Trial]:
@@ -55,6 +62,7 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="make mutation", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", metavar="FEATURE", help="only probes whose name begins so")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at the same time")
+    parser.add_argument("--controls", action="store_true", help="only those that break a negative control")
     parser.add_argument("--beside", action="store_true", help="also play unrelated probes, which must stay green")
     return parser.parse_args()
 

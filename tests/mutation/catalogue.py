@@ -31,6 +31,12 @@ WITHOUT_VERDICT = {
 """Probes that cannot fail, each with the reason."""
 
 
+def undoubted() -> tuple[str, ...]:
+    """Probes whose negative control no mutation breaks: nobody knows whether it would ever doubt them."""
+    doubted = {each.probe for each in all_mutations() if each.control}
+    return tuple(probe.id for probe in PROBES if probe.control is not None and probe.id not in doubted)
+
+
 def unbroken() -> tuple[str, ...]:
     """Probes that no mutation breaks though they can fail: nobody knows whether they do."""
     broken = {each.probe for each in all_mutations() if not each.control}

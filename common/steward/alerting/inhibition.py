@@ -7,8 +7,8 @@ from steward.alerting.promql import LABEL, Matcher
 from steward.alerting.rules import Severity
 
 SAME_THING = (
-    *("alertname", "cluster", "namespace", "service", "route", "objective", "component", "kind", "name", "serial"),
-    *("webhook", "feature", "pod"),
+    *("cluster", "alertname", "namespace", "service", "route", "policy", "target", "objective", "side"),
+    *("component", "kind", "name", "serial", "feature", "webhook", "run", "step", "release", "pod"),
 )
 """Labels by which alerts of one name are about one thing. What none of both has counts as equal, so all may stand
 here; `alertname` and `namespace` alone would let one broken service hide another of the same namespace."""

@@ -1,7 +1,7 @@
 """The pack for the monitoring that was found: rules for Prometheus, and why some alerts are not among them."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
@@ -33,6 +33,8 @@ class LeftOut:
     alert: str
     reason: LeftOutReason
     sentence: str
+    severity: Severity | None = None
+    """The tier that is meant; None: all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def render(pack: Pack, monitoring: Monitoring, changes: ControlPlane = _AS_SHIPP
         for alert in group.alerts:
             if alert.name in changes.exclude:
                 continue
-            tiers, why = _changed(alert, wanted.get(alert.name))
+            tiers, why = _changed_tiers(alert, wanted.get(alert.name))
             refused += why
             for tier in tiers:
                 chosen = choose(tier, monitoring)
@@ -116,11 +118,14 @@ def _nowhere(pack: Pack, changes: ControlPlane) -> Iterator[LeftOut]:
 
 def _lacking(alert: PackAlert, tier: Tier, missing: tuple[Missing, ...]) -> LeftOut:
     told = f"{alert.name} ({tier.severity.value}) is left out: " + " ".join(each.sentence for each in missing)
-    return LeftOut(alert.name, LeftOutReason.METRIC_MISSING, told)
+    return LeftOut(alert.name, LeftOutReason.METRIC_MISSING, told, tier.severity)
 
 
-def _changed(alert: PackAlert, change: PackChange | None) -> tuple[tuple[Tier, ...], list[LeftOut]]:
-    """The tiers as a policy wants them. The severity of a change names the tier, where the alert has several."""
+def _changed_tiers(alert: PackAlert, change: PackChange | None) -> tuple[tuple[Tier, ...], list[LeftOut]]:
+    """The tiers as a policy wants them, and what of the change means nothing.
+
+    The severity of a change names the tier, where the alert has several; one that no tier has makes one tier of it.
+    """
     if change is None:
         return alert.tiers, []
     named = [tier for tier in alert.tiers if tier.severity is change.severity]
@@ -163,7 +168,7 @@ def _rules(alert: PackAlert, tier: Tier, expr: str, monitoring: Monitoring, runb
             annotations["runbook_url"] = f"{runbooks.rstrip('/')}/{alert.runbook.lower()}"
         yield Alerting(
             alert=alert.name,
-            expr=_filled(expr, _places(monitoring, tier, component)),
+            expr=_written_out(expr, tier, monitoring, component),
             severity=tier.severity,
             lasting=tier.lasting,
             labels=labels,
@@ -171,11 +176,12 @@ def _rules(alert: PackAlert, tier: Tier, expr: str, monitoring: Monitoring, runb
         )
 
 
-def _places(monitoring: Monitoring, tier: Tier, component: str) -> dict[str, str]:
+def _written_out(expr: str, tier: Tier, monitoring: Monitoring, component: str = "") -> str:
+    """A template of `tier` as a query. Raise ValueError where the monitoring names a namespace that is none."""
     if _NAMESPACE.fullmatch(monitoring.linkerd_namespace) is None:
         raise ValueError(f"{monitoring.linkerd_namespace!r} is no name of a namespace")
     scrape = monitoring.scrape
-    return {
+    places = {
         "proxies": str(scrape.proxies),
         "controllers": str(scrape.controllers),
         "multicluster": str(scrape.multicluster),
@@ -186,10 +192,7 @@ def _places(monitoring: Monitoring, tier: Tier, component: str) -> dict[str, str
         "threshold": "" if tier.threshold is None else _number(tier.threshold),
         "component": component,
     }
-
-
-def _filled(expr: str, places: Mapping[str, str]) -> str:
-    return PLACEHOLDER.sub(lambda match: places.get(match[1], match[0]), expr)
+    return PLACEHOLDER.sub(lambda match: places[match[1]], expr)
 
 
 def _number(value: float) -> str:

@@ -6,7 +6,7 @@ import typer
 from typer.completion import completion_init  # type: ignore[attr-defined]  # public there, though not declared
 
 from steward.cli import dead_letters, events, handlers, plans, upgrade
-from steward.cli.alerts import app as alerts
+from steward.cli.alerts import group as alerts
 from steward.cli.check_command import check
 from steward.cli.completion import completion
 from steward.cli.conformance import app as conformance

@@ -107,6 +107,12 @@ async def _in_cluster(kube: Kube, mine: str) -> Versions:
     return Versions(mine, services, running, proxies)
 
 
+async def running_linkerd(kube: Kube) -> str:
+    """The version of the control plane as version-watcher saw it; empty where it has not."""
+    mesh = await _mesh(kube)
+    return (mesh.control_plane or "") if mesh else ""
+
+
 async def _mesh(kube: Kube) -> MeshStatus | None:
     try:
         catalogs = await catalogs_of(kube)

@@ -23,7 +23,7 @@ from steward.kube.exchange import APPLY, JSON, JSON_PATCH, MERGE, Caller, Exchan
 from steward.kube.listing import Listing, Page, Paging, read_pages
 from steward.kube.metrics import RequestObserver, Unobserved
 from steward.kube.pace import WatchPace
-from steward.kube.resources import ACCESS_REVIEWS, Resource
+from steward.kube.resources import ACCESS_REVIEWS, PODS, Resource
 from steward.kube.retries import Repeat, RetryPolicy
 from steward.kube.transport import ClusterSource, Impersonation, Transport
 from steward.kube.watching import WatchEvent, WatchFrom, watch_events
@@ -298,9 +298,16 @@ class Kube:
         }
         if uid is not None:
             body["deleteOptions"] = {"preconditions": {"uid": uid}}
-        path = Resource("", "v1", "pods", "Pod").path(namespace, pod, "eviction")
+        path = PODS.path(namespace, pod, "eviction")
         act = f"evict pods '{namespace}/{pod}'"
         await self._caller.json(Exchange(act, "POST", path, body=body, repeat=Repeat.NEVER))
+
+    async def log(self, namespace: str, pod: str, container: str, since: timedelta) -> str:
+        """What a container wrote within the time until now."""
+        query = {"container": container, "sinceSeconds": str(max(1, round(since.total_seconds())))}
+        act = f"read the log of pods '{namespace}/{pod}'"
+        answer = await self._caller.answer(Exchange(act, "GET", PODS.path(namespace, pod, "log"), query))
+        return answer.body.decode(errors="replace")
 
     async def scale(self, resource: Resource, name: str, namespace: str, replicas: int) -> JsonObject:
         """Set the number of replicas through the scale subresource."""

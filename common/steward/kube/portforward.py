@@ -53,6 +53,19 @@ class Forwarding:
 async def port_forward(kube: Kube, to: PodPort) -> AsyncIterator[Forwarding]:
     """Listen on a free loopback port and carry every connection to the pod; fails at once where that is not allowed."""
     await (await _open(kube, to)).close()
+    try:
+        async with _listening(kube, to) as forwarding:
+            yield forwarding
+    except ExceptionGroup as group:
+        if len(group.exceptions) > 1:
+            raise
+        # Whoever uses the way is no task of ours: what went wrong there comes out as it went in.
+        error = group.exceptions[0]
+        raise error from error.__cause__
+
+
+@asynccontextmanager
+async def _listening(kube: Kube, to: PodPort) -> AsyncIterator[Forwarding]:
     forwarding = Forwarding(0)
     async with asyncio.TaskGroup() as connections:
         open_ones: set[asyncio.Task[None]] = set()

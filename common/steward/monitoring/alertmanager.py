@@ -17,13 +17,18 @@ class Alertmanager:
     def __init__(self, api: JsonApi) -> None:
         self._api = api
 
+    async def status(self) -> tuple[NUMBER, str]:
+        """Its version, and the configuration that is in force, with secrets as `<secret>`."""
+        found = await self._api.get("/api/v2/status")
+        return numbers(text(found, "versionInfo", "version")), text(found, "config", "original")
+
     async def version(self) -> NUMBER:
         """Of its own."""
-        return numbers(text(await self._api.get("/api/v2/status"), "versionInfo", "version"))
+        return (await self.status())[0]
 
     async def configuration(self) -> str:
         """What is in force, with secrets as `<secret>`."""
-        return text(await self._api.get("/api/v2/status"), "config", "original")
+        return (await self.status())[1]
 
     async def reload(self) -> None:
         """Load the file anew. Raise `Refused` in its own words where it keeps the one it has."""

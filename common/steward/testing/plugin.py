@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from steward.jsonvalue import JsonObject
 from steward.kube.client import Kube
 from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.server import FakeKubernetes
@@ -12,6 +13,7 @@ from steward.testing.linkerd.feed import ReleaseFeed
 from steward.testing.linkerd.mesh import SimulatedMesh
 from steward.testing.monitoring.debian import NotOffered
 from steward.testing.monitoring.mail import SmtpSink
+from steward.testing.monitoring.operator import operator_definitions as definitions_of
 from steward.testing.monitoring.tools import Generation, MonitoringTools
 from steward.testing.monitoring.tools import monitoring_tools as gathered
 from steward.testing.monitoring.webhooks import WebhookSink
@@ -98,6 +100,18 @@ def each_monitoring_tools(request: pytest.FixtureRequest) -> MonitoringTools:
     fixture = {Generation.CURRENT: "monitoring_tools", Generation.OLD: "old_monitoring_tools"}[request.param]
     found: MonitoringTools = request.getfixturevalue(fixture)
     return found
+
+
+@pytest.fixture(scope="session")
+def operator_definitions() -> tuple[JsonObject, ...]:
+    """The definitions of PrometheusRule and AlertmanagerConfig; without Go the test is skipped."""
+    settings = ToolboxSettings.from_environment()
+    try:
+        return definitions_of(settings, "prometheusrules", "alertmanagerconfigs")
+    except GoMissing as missing:
+        if settings.ci:
+            raise
+        pytest.skip(str(missing))
 
 
 @pytest_asyncio.fixture

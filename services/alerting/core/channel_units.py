@@ -1,14 +1,25 @@
-"""A channel as it is kept and carried, and all channels as one configuration."""
+"""A channel as it is kept and carried: by files, where all are one configuration, or as an object of its own."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from services.alerting.core.adoption import Contents
+from services.alerting.core.operator_documents import Belonging, route_object
 from services.alerting.core.units import ChannelUnit, Refusal
+from steward.alerting.channels import operator
+from steward.alerting.channels.operator import Operator, config_object, rendered_objects
 from steward.alerting.channels.outlets import Outlet
 from steward.alerting.channels.plain import offered, rendered
+from steward.alerting.channels.refused import Remark
 from steward.alerting.channels.target import Target
 from steward.jsonvalue import JsonObject
 from steward.resources.alert_channel import AlertChannel, AlertChannelSpec
 from steward.yamlvalue import parse_yaml, render_yaml
 
+OWN_UNIT = "_own"
+"""In place of a channel's name: Steward's own webhook, and the inhibitions. No object can have this name."""
+Writing = Callable[[AlertChannel, Target], ChannelUnit]
+"""By the way that channels are carried."""
 _KINDS = (
     ("email", "Email"),
     ("slack", "Slack"),
@@ -30,7 +41,36 @@ def channel_unit(channel: AlertChannel, target: Target) -> ChannelUnit:
         # What is written depends on it, so another version is another content.
         "alertmanager": ".".join(map(str, target.alertmanager)),
     }
-    return ChannelUnit(channel, render_yaml(kept), kind, secrets=found.secrets)
+    return ChannelUnit(channel, render_yaml(kept), kind, secrets=found.secrets, remark=_said(found.remarks))
+
+
+def as_objects(labels: Mapping[str, str]) -> Writing:
+    """Each channel as an AlertmanagerConfig with these labels, which goes with the channel."""
+
+    def write(channel: AlertChannel, target: Target) -> ChannelUnit:
+        kind = kind_of(channel.spec)
+        found = operator.offered(channel, target)
+        if not isinstance(found, Outlet):
+            return ChannelUnit(channel, None, kind, Refusal(found.reason, found.sentence))
+        unit = ChannelUnit(channel, None, kind, secrets=found.secrets, remark=_said(found.remarks))
+        return replace(unit, content=route_object(config_object(found), Belonging(unit.name, labels, channel)))
+
+    return write
+
+
+def own_unit(home: str) -> str:
+    """The name of what is Steward's own."""
+    return f"{home}.{OWN_UNIT}"
+
+
+def own_content(target: Target, labels: Mapping[str, str]) -> str | None:
+    """Steward's own AlertmanagerConfig; None where there is nothing to say in it."""
+    found = rendered_objects((), target, Operator()).own
+    return route_object(found, Belonging(own_unit(target.home), labels)) if found is not None else None
+
+
+def _said(remarks: tuple[Remark, ...]) -> str:
+    return "; ".join(each.message for each in remarks)
 
 
 def kind_of(spec: AlertChannelSpec) -> str:

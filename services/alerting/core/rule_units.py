@@ -1,79 +1,53 @@
 """Policies, and what is annotated, as units of rules with what became of each part."""
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
 
 from services.alerting.core.units import ANNOTATED, Refusal, RuleUnit, WatchedAlert
+from services.alerting.core.writing import Unwritten, Writing, as_file
 from steward.alerting.blindness import blind
-from steward.alerting.monitoring import Monitoring
-from steward.alerting.objectives.facts import MeshFacts
-from steward.alerting.objectives.rendering import RenderedPolicy, rendered_annotations, rendered_policy
-from steward.alerting.pack import shipped_pack
-from steward.alerting.rendering import Rendered, render
-from steward.alerting.rules import Group, rule_document
-from steward.resources.alert_policy import AlertPolicy, TargetStatus
-from steward.yamlvalue import render_yaml
+from steward.alerting.objectives.rendering import RenderedPolicy, rendered_annotations
+from steward.alerting.policy_rules import Whereabouts, policy_rules
+from steward.alerting.rules import Group
+from steward.resources.alert_policy import AlertPolicy
 
 OWN_RULES = "/rules"
 
 
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What rules are rendered for."""
-
-    facts: MeshFacts
-    monitoring: Monitoring
-    home: str
-    """Steward's own namespace: the policy for the control plane is there, and nowhere else."""
-    runbooks: str = ""
-    """Address that the pages of alerts are below."""
-
-
-def rule_units(policies: Iterable[AlertPolicy], around: Surroundings) -> tuple[RuleUnit, ...]:
+def rule_units(policies: Iterable[AlertPolicy], around: Whereabouts, write: Writing = as_file) -> tuple[RuleUnit, ...]:
     """A unit for each policy, and one for the annotations of each namespace."""
-    units = [policy_unit(policy, around) for policy in policies]
+    units = [policy_unit(policy, around, write) for policy in policies]
     annotated = rendered_annotations(around.facts, around.monitoring)
-    return (*units, *(_annotated_unit(namespace, found) for namespace, found in annotated))
+    return (*units, *(_annotated_unit(namespace, found, write) for namespace, found in annotated))
 
 
-def policy_unit(policy: AlertPolicy, around: Surroundings) -> RuleUnit:
-    """The rules of one policy."""
+def policy_unit(policy: AlertPolicy, around: Whereabouts, write: Writing = as_file) -> RuleUnit:
+    """The rules of one policy, written for the way that they are carried."""
     namespace, name = policy.metadata.namespace, policy.metadata.name
-    found = rendered_policy(policy, around.facts, around.monitoring)
-    own = tuple(group for group in found.groups if group.name.endswith(OWN_RULES))
-    pack = Rendered(())
-    if policy.spec.control_plane is not None:
-        if namespace != around.home:
-            message = (
-                f"controlPlane belongs into a policy in the namespace {around.home!r}: in two namespaces it would tell "
-                "everything twice"
-            )
-            return RuleUnit(namespace, name, None, policy=policy, refusal=Refusal("NotHere", message))
-        pack = render(shipped_pack(), around.monitoring, policy.spec.control_plane, runbooks=around.runbooks)
-    groups = (*pack.groups, *found.groups)
-    targets = (*_of_pack(pack), *found.targets)
-    if not groups:
-        reason = next((each for each in targets if each.reason != "Rendered"), None)
+    found = policy_rules(policy, around)
+    if found.misplaced:
+        return RuleUnit(namespace, name, None, policy=policy, refusal=Refusal("NotHere", found.misplaced))
+    if not found.groups:
+        reason = next(iter(found.refused), None)
         refusal = Refusal(reason.reason, f"{reason.target}: {reason.message}") if reason else None
-        return RuleUnit(namespace, name, None, targets=targets, policy=policy, refusal=refusal)
+        return RuleUnit(namespace, name, None, targets=found.targets, policy=policy, refusal=refusal)
     return RuleUnit(
         namespace,
         name,
-        render_yaml(rule_document(groups)),
-        rules=sum(len(group.rules) for group in groups),
-        targets=targets,
-        alerts=_watched(found),
-        groups=(*pack.groups, *own),
+        write(Unwritten(namespace, name, found.groups, policy)),
+        rules=sum(len(group.rules) for group in found.groups),
+        targets=found.targets,
+        alerts=_watched(found.found),
+        groups=(*found.pack, *found.own),
         policy=policy,
     )
 
 
-def _annotated_unit(namespace: str, found: RenderedPolicy) -> RuleUnit:
+def _annotated_unit(namespace: str, found: RenderedPolicy, write: Writing) -> RuleUnit:
     refused = next((each for each in found.targets if each.reason != "Rendered"), None)
     return RuleUnit(
         namespace,
         ANNOTATED,
-        render_yaml(rule_document(found.groups)) if found.groups else None,
+        write(Unwritten(namespace, ANNOTATED, found.groups)) if found.groups else None,
         rules=found.rules,
         targets=found.targets,
         alerts=_watched(found),
@@ -95,18 +69,6 @@ def blind_alerts(unit: RuleUnit, present: Collection[str]) -> Mapping[str, tuple
 
 def _watched(found: RenderedPolicy) -> tuple[WatchedAlert, ...]:
     return tuple(WatchedAlert(name, metrics) for name, metrics in found.watched)
-
-
-def _of_pack(pack: Rendered) -> tuple[TargetStatus, ...]:
-    """What is missing because a version has not got it is told, and is no fault of the policy."""
-    left_out = (
-        TargetStatus(target=f"Alert/{each.alert}", reason="Rendered", message=each.sentence) for each in pack.left_out
-    )
-    refused = (
-        TargetStatus(target=f"Alert/{each.alert}", reason=each.reason.value, message=each.sentence)
-        for each in pack.refused
-    )
-    return (*left_out, *refused)
 
 
 def own_expressions(groups: Iterable[Group]) -> tuple[str, ...]:

@@ -48,7 +48,7 @@ class RuleUnit:
     @property
     def file(self) -> str:
         """Its name as a file; a namespace has no dots, so it is the only one of that name."""
-        return f"{self.namespace}.{self.name}{_SUFFIX}"
+        return file_of(self.namespace, self.name)
 
     @property
     def object(self) -> str:
@@ -68,6 +68,8 @@ class ChannelUnit:
     refusal: Refusal | None = None
     secrets: tuple[SecretRef, ...] = ()
     """What it needs, in its own namespace."""
+    remark: str = ""
+    """What else is to be said of it while it is in force."""
 
     @property
     def name(self) -> str:
@@ -78,3 +80,8 @@ class ChannelUnit:
     def object(self) -> str:
         """As events and metrics name it."""
         return f"AlertChannel/{self.channel.metadata.namespace}/{self.channel.metadata.name}"
+
+
+def file_of(namespace: str, name: str) -> str:
+    """The name of a rule unit, which is that of its file where it is one."""
+    return f"{namespace}.{name}{_SUFFIX}"

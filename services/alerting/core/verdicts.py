@@ -22,7 +22,9 @@ class Carried:
     refusal: Refusal | None = None
     standing: bool = False
     unknown: bool = False
-    """Nobody can tell: the target does not answer, or there is none."""
+    """Nobody can tell: the target does not answer, or there is none, or what was made was not seen there yet."""
+    remark: str = ""
+    """What else is to be said of what is in force."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,8 @@ def _accepted(unit: RuleUnit) -> _Said:
 def _in_force(carried: Carried, generation: int) -> _Said:
     refusal = carried.refusal
     if refusal is None:
-        return ConditionStatus.TRUE, "Applied", f"generation {generation} is in force"
+        more = f"; it {carried.remark}" if carried.remark else ""
+        return ConditionStatus.TRUE, "Applied", f"generation {generation} is in force{more}"
     stays = "; the last good one stays in force" if carried.standing else "; nothing of it is in force"
     status = ConditionStatus.UNKNOWN if carried.unknown else ConditionStatus.FALSE
     return status, refusal.reason, refusal.message if carried.unknown else f"{refusal.message}{stays}"

@@ -6,9 +6,9 @@ from typing import Protocol
 
 from services.alerting.core.exported.scraped import Scrapes, alive_query, scrapes_in_series, scrapes_of
 from services.alerting.core.exported.unread import Fact, Unread
-from services.alerting.core.scrape_detection import Detected, detect
-from services.alerting.core.targets import Target, targets_in
 from steward.alerting.monitoring import ScrapeKind
+from steward.alerting.scrape_detection import Detected, detect
+from steward.alerting.targets import Target, targets_in
 from steward.errors import StewardError
 from steward.jsonvalue import Json, JsonObject
 

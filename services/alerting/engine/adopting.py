@@ -21,8 +21,10 @@ class Outcome:
 class Adopting:
     """One target over time."""
 
-    def __init__(self, carrier: Carrier) -> None:
+    def __init__(self, carrier: Carrier, *, others_write: bool = False) -> None:
+        """`others_write`: what is there is asked each time, because it can change without us."""
         self._carrier = carrier
+        self._others_write = others_write
         self._in_force: Contents | None = None
 
     async def adopt(self, wanted: Contents) -> Outcome:
@@ -45,7 +47,9 @@ class Adopting:
 
     async def good(self) -> Contents:
         """What is known to be good."""
-        return self._in_force if self._in_force is not None else await self._carrier.good()
+        if self._in_force is None or self._others_write:
+            return await self._carrier.good()
+        return self._in_force
 
     async def _tried(self, good: Contents, wanted: Contents) -> tuple[Adopted, int]:
         steps = adoption(good, wanted)
@@ -61,6 +65,8 @@ class Adopting:
 
     async def _begin(self) -> Contents:
         """After a start, or after silence: what was good is shown again, because anything may have happened since."""
+        if self._others_write:
+            return await self._carrier.good()
         if self._in_force is None:
             good = await self._carrier.good()
             await self._carrier.show(good)

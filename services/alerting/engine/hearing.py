@@ -26,6 +26,8 @@ WATCHDOG = "Watchdog"
 _STORED_WITHIN = timedelta(seconds=8)
 """Alertmanager waits ten seconds for an answer; a post that takes longer comes again."""
 _MEMORY = timedelta(hours=24)
+_REMEMBER_AGAIN = timedelta(minutes=30)
+"""Another replica may have said something meanwhile; for two hours NATS knows an event again that is said twice."""
 
 
 class Hearing:
@@ -37,7 +39,7 @@ class Hearing:
         self._log = chassis.log
         self._instruments = chassis.instruments
         self._known: dict[str, Known] = {}
-        self._remembers = False
+        self._remembered_at: float | None = None
 
     @property
     def known(self) -> dict[str, Known]:
@@ -66,8 +68,9 @@ class Hearing:
         return 200, "stored"
 
     async def remember(self) -> None:
-        """Learn once what was said before."""
-        if self._remembers:
+        """Learn what was said before, by us or by another replica."""
+        now = self._clock.monotonic()
+        if self._remembered_at is not None and now - self._remembered_at < _REMEMBER_AGAIN.total_seconds():
             return
         for event in (AlertFiring, AlertResolved):
             wanted = subject_filter(event.name, cluster=self._bus.cluster)
@@ -76,7 +79,7 @@ class Hearing:
                     said = codec.decode(message.data)
                     if isinstance(said, codec.Known) and isinstance(said.envelope.data, AlertEvent):
                         self._note(heard(self._known.get(said.envelope.data.fingerprint), _as_told(said.envelope.data)))
-        self._remembers = True
+        self._remembered_at = now
 
     async def compare(self, active: Iterable[str]) -> None:
         """Say the end of what Alertmanager has no more; `active` are fingerprints of all that it has."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from structlog.typing import FilteringBoundLogger
 
+from services.alerting.core.loaded import LoadedRoutes, LoadedRules, routes_loaded, rules_loaded
 from services.alerting.edges.scraping import ScrapesSeen, look_at_scrapes
 from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
 from steward.clock import Clock
@@ -27,6 +28,15 @@ class Sighting:
     problems: tuple[str, ...] = ()
     firing: tuple[JsonObject, ...] = field(default=())
     """Groups as Prometheus tells them, with the alerts that fire."""
+    rules: LoadedRules = field(default_factory=LoadedRules)
+    """Of the operator's objects that we made."""
+    routes: LoadedRoutes = field(default_factory=LoadedRoutes)
+    """Of the operator's objects that we made."""
+
+    def bears_on(self, other: "Sighting") -> bool:
+        """Whether what is rendered, or what is told of it, can differ between the two."""
+        mine = (self.monitoring, self.metric_names, self.problems, self.rules, self.routes)
+        return mine != (other.monitoring, other.metric_names, other.problems, other.rules, other.routes)
 
 
 class Looking:
@@ -68,11 +78,7 @@ class Looking:
         while True:
             before = self.seen
             now = await self.look()
-            if (now.monitoring, now.metric_names, now.problems) != (
-                before.monitoring,
-                before.metric_names,
-                before.problems,
-            ):
+            if now.bears_on(before):
                 then()
             await clock.sleep(every)
 
@@ -97,20 +103,23 @@ class Looking:
             metric_names=names,
             scrapes=scrapes,
             firing=tuple(groups),
+            rules=rules_loaded(groups),
         )
 
     async def _ask_alertmanager(self, seen: Sighting) -> Sighting:
         if self._alertmanager is None:
             return seen
-        return replace(seen, monitoring=replace(seen.monitoring, alertmanager=await self._alertmanager.version()))
+        version, configuration = await self._alertmanager.status()
+        monitoring = replace(seen.monitoring, alertmanager=version)
+        return replace(seen, monitoring=monitoring, routes=routes_loaded(configuration))
 
 
-def firing_in(groups: tuple[JsonObject, ...], file: str) -> int:
-    """How many alerts of the rules of one file fire."""
+def firing_in(groups: tuple[JsonObject, ...], files: frozenset[str]) -> int:
+    """How many alerts of the rules of these files fire."""
     return sum(
         1
         for group in groups
-        if text(group, "file").rpartition("/")[2] == file
+        if text(group, "file").rpartition("/")[2] in files
         for rule in rows(group, "rules")
         for alert in rows(rule, "alerts")
         if text(alert, "state") == "firing"

@@ -16,6 +16,7 @@ from steward.events.base import Event
 from steward.events.conformance import ConformanceFailed, ConformanceRecovered
 from steward.events.subjects import subject_filter
 from steward.events.upgrades import (
+    UpgradeEvent,
     UpgradeFinished,
     UpgradePaused,
     UpgradeResumed,
@@ -101,8 +102,10 @@ class OwnAlerts:
 
     async def _learn(self) -> None:
         for event in HEARD:
+            # The steps of a run share its subject: the last of them alone does not tell how the others ended.
+            start = Start.ALL if issubclass(event, UpgradeEvent) else Start.LATEST
             wanted = subject_filter(event.name, cluster=self._bus.cluster)
-            async with aclosing(self._bus.stored(wanted, stream=EVENTS.name, start=Start.LATEST)) as messages:
+            async with aclosing(self._bus.stored(wanted, stream=EVENTS.name, start=start)) as messages:
                 async for message in messages:
                     said = codec.decode(message.data)
                     if isinstance(said, codec.Known):

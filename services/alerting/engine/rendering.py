@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from services.alerting.core.channel_units import Writing as WritingChannel
 from services.alerting.core.channel_units import channel_unit
-from services.alerting.core.rule_units import Surroundings, own_expressions, rule_units
+from services.alerting.core.rule_units import own_expressions, rule_units
 from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
+from services.alerting.core.writing import Writing, as_file
 from services.alerting.edges.secrets import ChannelSecrets
 from services.alerting.edges.watched import Watched
 from services.alerting.engine.looking import Sighting
@@ -18,6 +20,7 @@ from steward.alerting.objectives.facts import (
     profile_facts,
     service_facts,
 )
+from steward.alerting.policy_rules import Whereabouts
 from steward.kube.mesh_resources import GRPC_ROUTES, HTTP_ROUTES, POLICY_HTTP_ROUTES, SERVICE_PROFILES
 from steward.monitoring.prometheus import Prometheus
 
@@ -27,17 +30,20 @@ _REMEMBERED = 10_000
 class RenderingRules:
     """Policies and annotated objects."""
 
-    def __init__(self, watched: Watched, prometheus: Prometheus | None, home: str, runbooks: str) -> None:
+    def __init__(
+        self, watched: Watched, prometheus: Prometheus | None, home: str, runbooks: str, *, write: Writing = as_file
+    ) -> None:
         self._watched = watched
         self._prometheus = prometheus
         self._home = home
         self._runbooks = runbooks
+        self._write = write
         self._objections: dict[str, str | None] = {}
 
     async def __call__(self, seen: Sighting) -> tuple[RuleUnit, ...]:
         """Units, each refused whose own queries Prometheus does not take."""
-        around = Surroundings(self._facts(), seen.monitoring, self._home, self._runbooks)
-        units = rule_units(self._watched.policies(), around)
+        around = Whereabouts(self._facts(), seen.monitoring, self._home, self._runbooks)
+        units = rule_units(self._watched.policies(), around, self._write)
         return tuple([await self._checked(unit) for unit in units])
 
     async def _checked(self, unit: RuleUnit) -> RuleUnit:
@@ -74,10 +80,18 @@ class RenderingRules:
 class RenderingChannels:
     """Channels, and the files of their secrets where delivery is by files."""
 
-    def __init__(self, watched: Watched, target: Target, secrets: ChannelSecrets | None) -> None:
+    def __init__(
+        self,
+        watched: Watched,
+        target: Target,
+        secrets: ChannelSecrets | None,
+        *,
+        write: WritingChannel = channel_unit,
+    ) -> None:
         self._watched = watched
         self._target = target
         self._secrets = secrets
+        self._write = write
 
     def target(self, seen: Sighting) -> Target:
         """The Alertmanager as it was last seen."""
@@ -86,7 +100,7 @@ class RenderingChannels:
     async def __call__(self, seen: Sighting) -> tuple[ChannelUnit, ...]:
         """Units, each refused whose secrets are not there."""
         target = self.target(seen)
-        units = tuple(channel_unit(channel, target) for channel in self._watched.channels())
+        units = tuple(self._write(channel, target) for channel in self._watched.channels())
         if self._secrets is None:
             return units
         return tuple(_refused(units, await self._secrets.laid_out(units)))

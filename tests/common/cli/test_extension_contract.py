@@ -54,6 +54,20 @@ async def test_metadata_imports_nothing_heavy(cli: Command) -> None:
     assert not extra & {"asyncio", "ssl", "socket", "http", "inspect", "dataclasses", "logging"}
 
 
+async def test_a_check_waits_for_nothing_that_only_alerts_needs(cli: Command) -> None:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-c",
+        "import sys, steward.cli.app; print(*sys.modules)",
+        stdout=asyncio.subprocess.PIPE,
+        env={"PATH": os.defpath, "HOME": str(cli.home)},
+    )
+    out, _ = await process.communicate()
+    loaded = set(out.decode().split())
+    assert "steward.cli.check_command" in loaded
+    assert not loaded & {"steward.cli.alerts.app", "steward.alerting.pack", "steward.monitoring.json_api", "httpx"}
+
+
 @pytest.mark.skipif(not RECORDED.is_dir(), reason=f"no recordings in {RECORDED}: set STEWARD_SHARED to replay them")
 @pytest.mark.parametrize("arguments", [pytest.param(call[1], id=call[0]) for call in _calls()])
 @pytest.mark.usefixtures("nats")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
+from steward.errors import ConfigurationError
 from steward.jsonvalue import JsonObject
 from steward.kube.client import Kube
 from steward.kube.errors import NotFound, ServerUnavailable
@@ -83,3 +84,10 @@ async def test_leaving_closes_the_listener_and_its_connections(kube: Kube, pod: 
         with pytest.raises(OSError, match=str(way.local_port)):
             await asyncio.open_connection("127.0.0.1", way.local_port)
         writer.close()
+
+
+async def test_what_goes_wrong_at_this_end_comes_out_as_it_went_in(kube: Kube, pod: PodPort) -> None:
+    with pytest.raises(ConfigurationError, match="the other way") as raised:
+        async with port_forward(kube, pod):
+            raise ConfigurationError("it goes the other way") from ValueError("backwards")
+    assert isinstance(raised.value.__cause__, ValueError)

@@ -1,7 +1,7 @@
 """The whole service beside a real Prometheus, a real Alertmanager and a real NATS server, on a fake Kubernetes API."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -89,6 +89,10 @@ class World:
     port: int
     metrics_port: int
     token: Path
+    kubeconfig: Path | None = None
+    """Whose rights the service has; by default all."""
+    lease: timedelta = timedelta(seconds=2)
+    """How long one that nobody renews lasts."""
 
     def group(self) -> AlertingGroup:
         """Settings for delivery by files, quick about everything."""
@@ -121,8 +125,8 @@ class World:
                 publish_deadline=timedelta(seconds=2),
                 drain_deadline=timedelta(seconds=1),
             ),
-            cluster=ClusterSettings(kubeconfig=self.kubernetes.kubeconfig()),
-            lease=LeaseSettings(duration=timedelta(seconds=2)),
+            cluster=ClusterSettings(kubeconfig=self.kubeconfig or self.kubernetes.kubeconfig()),
+            lease=LeaseSettings(duration=self.lease),
             log=LogSettings(level="error"),
             alerting=group or self.group(),
         )
@@ -180,29 +184,51 @@ class World:
         """As it is at this moment."""
         return AlertChannel.of(self.kubernetes.cluster.get(ALERT_CHANNELS, name, namespace))
 
-    async def policy_says(self, name: str, kind: str, reason: str, namespace: str = "shop") -> Condition:
-        """Wait until a condition of the policy's own generation has that reason."""
+    async def policy_says(
+        self, name: str, kind: str, reason: str, namespace: str = "shop", *, saying: str = ""
+    ) -> Condition:
+        """Wait until a condition of the policy's own generation has that reason, and says that."""
 
         def holds() -> Condition | None:
             policy = self.find_policy(name, namespace)
             found = condition_of(policy.status.conditions, kind) if policy.status else None
             current = found is not None and found.observed_generation == policy.metadata.generation
-            return found if found is not None and current and found.reason == reason else None
+            said = found is not None and current and found.reason == reason and saying in found.message
+            return found if said else None
 
         return await self._until(
             holds, lambda: f"{name}: {kind} never was {reason}: {self.find_policy(name, namespace)}"
         )
 
-    async def channel_says(self, name: str, reason: str, namespace: str = HOME) -> Condition:
+    async def channel_says(self, name: str, reason: str, namespace: str = HOME, *, saying: str = "") -> Condition:
         """Wait until the channel says of being in force what it should."""
 
         def holds() -> Condition | None:
             channel = self.find_channel(name, namespace)
             found = condition_of(channel.status.conditions, "InForce") if channel.status else None
             current = found is not None and found.observed_generation == channel.metadata.generation
-            return found if found is not None and current and found.reason == reason else None
+            said = found is not None and current and found.reason == reason and saying in found.message
+            return found if said else None
 
         return await self._until(holds, lambda: f"{name} never was {reason}: {self.find_channel(name, namespace)}")
+
+    async def until_made(self, resource: Resource, name: str, namespace: str, *, not_uid: str) -> None:
+        """Wait until there is such an object, another one than that."""
+        cluster = self.kubernetes.cluster
+
+        def holds() -> bool | None:
+            found = cluster.find(resource, name, namespace)
+            return True if found is not None and text(found, "metadata", "uid") != not_uid else None
+
+        await self._until(holds, lambda: f"{resource} {namespace}/{name} was not made anew")
+
+    async def until_gone(self, resource: Resource, name: str, namespace: str) -> None:
+        """Wait until there is no such object."""
+        cluster = self.kubernetes.cluster
+        await self._until(
+            lambda: True if cluster.find(resource, name, namespace) is None else None,
+            lambda: f"{resource} {namespace}/{name} is still there",
+        )
 
     async def scraped(self, *, times: int) -> None:
         """Wait until Prometheus has evaluated its rules so often, on top of as many scrapes."""
@@ -210,6 +236,18 @@ class World:
         async with asyncio.timeout(PATIENCE):
             while await self._evaluations() < before + times:
                 await SystemClock().sleep(timedelta(milliseconds=200))
+
+    async def prometheus_until(self, ask: Callable[[], Awaitable[T]], holds: Callable[[T], bool]) -> T:
+        """Ask again and again until it is as `holds` says."""
+        found = await ask()
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while not holds(found):
+                    await SystemClock().sleep(timedelta(milliseconds=300))
+                    found = await ask()
+        except TimeoutError:
+            raise AssertionError(f"it never was so; it is {found!r}") from None
+        return found
 
     async def _evaluations(self) -> float:
         page = await self.prometheus.query("sum(count_over_time(up{job='linkerd-steward'}[1h]))")
@@ -299,8 +337,10 @@ class Meshed:
 
 
 @asynccontextmanager
-async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -> AsyncIterator[Meshed]:
-    """`web` calls `api`, two pods each; Prometheus scrapes all of the mesh."""
+async def meshed_world(
+    tools: MonitoringTools, folder: Path, version: Version, *, calls: str = "api.shop"
+) -> AsyncIterator[Meshed]:
+    """`web` and `api`, two pods each, of which one calls the other; Prometheus scrapes all of the mesh."""
     async with AsyncExitStack() as stack:
         kubernetes = await _kubernetes(stack)
         mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
@@ -309,16 +349,17 @@ async def meshed_world(tools: MonitoringTools, folder: Path, version: Version) -
         for name in ("web", "api"):
             mesh.workload("Deployment", "shop", name, replicas=2)
         await mesh.settled()
-        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes)))
+        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes, calls)))
         yield Meshed(await _around(stack, kubernetes, tools, folder, pages), mesh, pages)
 
 
-def _pods(kubernetes: FakeKubernetes) -> list[MeshPod]:
+def _pods(kubernetes: FakeKubernetes, calls: str) -> list[MeshPod]:
     found = []
     for pod in kubernetes.cluster.list(PODS):
         workload = text(pod, "metadata", "generateName").rstrip("-").rpartition("-")[0]
         namespace, name = text(pod, "metadata", "namespace"), text(pod, "metadata", "name")
-        found.append(MeshPod(namespace, name, workload, "api.shop" if workload == "web" else ""))
+        client = namespace == "shop" and not calls.startswith(f"{workload}.")
+        found.append(MeshPod(namespace, name, workload, calls if client else ""))
     return found
 
 
@@ -339,7 +380,7 @@ async def _around(
 ) -> World:
     rules, configuration = folder / "rules", folder / "alertmanager" / "alertmanager.yml"
     rules.mkdir(parents=True)
-    configuration.parent.mkdir()
+    configuration.parent.mkdir(parents=True)
     configuration.write_text(NOTHING_YET)
     token = folder / "token"
     token.write_text("agreed\n")

@@ -1,17 +1,21 @@
 """The pack for the control plane on the pages of real versions: silent while all is well, loud about what is not."""
 
-import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from steward.events.alerts import AlertFiring, AlertResolved
-from steward.jsonvalue import JsonObject
+from steward.alerting.pack import shipped_pack
+from steward.events.alerts import AlertEvent, AlertFiring, AlertResolved
+from steward.jsonvalue import Json, JsonObject
 from steward.linkerd.knowledge import shipped
 from steward.linkerd.version import Version
 from steward.testing.linkerd_pages.faults import Fault
+from steward.testing.monitoring.mail import Mail, SmtpSink
 from steward.testing.monitoring.tools import MonitoringTools
-from tests.services.alerting.running import HOME, World, meshed_world
+from steward.testing.monitoring.webhooks import Post, WebhookSink
+from tests.services.alerting.running import HOME, Meshed, meshed_world
 
 pytestmark = pytest.mark.monitoring
 
@@ -21,9 +25,42 @@ MACHINES = {"Watchdog", "LinkerdUpgradeInProgress"}
 PACK: JsonObject = {"controlPlane": {}}
 
 
-async def alerts(around: World) -> dict[str, str]:
-    """Name and state of all that pends or fires, the watchdog apart."""
-    return {each.name: each.state for each in await around.prometheus.alerts() if each.name not in MACHINES}
+@dataclass(frozen=True)
+class Loud:
+    """What a fault makes fire, and nothing else of the pack. `told`: the one of them that people are told of."""
+
+    told: str
+    fires: frozenset[str]
+    gauges: bool = False
+    """Whether it is over as soon as it is mended; what counts within a window is over when the window is."""
+
+
+def loud(told: str, *others: str, gauges: bool = False) -> Loud:
+    return Loud(told, frozenset({told, *others}), gauges)
+
+
+LOUD: dict[Fault, Loud] = {
+    Fault.EXPIRED_LEAVES: loud("LinkerdProxyCertificateExpired", "LinkerdProxyCertificateNotRenewing", gauges=True),
+    Fault.PROXIES_ISOLATED: loud("LinkerdProxyNoDestinationEndpoints", gauges=True),
+    Fault.ISSUER_EXPIRING: loud("LinkerdIssuerCertificateExpiring", gauges=True),
+    Fault.IDENTITY_UNREACHABLE: loud("LinkerdProxyCertificateRejected"),
+    Fault.ISSUANCE_FAILING: loud("LinkerdIdentityIssuanceFailing"),
+    Fault.DESTINATION_ERRORS: loud("LinkerdDestinationErrors"),
+    Fault.CONTROL_PLANE_ERRORS: loud("LinkerdControlPlaneSuccessRateLow"),
+    Fault.INJECTOR_FAILS_OPEN: loud("LinkerdInjectorFailingOpen"),
+    Fault.INJECTOR_BLOCKS: loud("LinkerdInjectorBlockingPods"),
+}
+
+
+async def alerts(meshed: Meshed) -> set[str]:
+    """Names of all that pends or fires, the watchdog apart."""
+    return {each.name for each in await meshed.around.prometheus.alerts()} - MACHINES
+
+
+def at_once() -> JsonObject:
+    """The pack without patience: what pends for minutes is no other alert for that."""
+    changes: list[Json] = [{"alert": alert.name, "forSeconds": 0} for alert in shipped_pack().alerts]
+    return {"controlPlane": {"changes": changes}}
 
 
 @pytest.mark.parametrize("version", VERSIONS, ids=str)
@@ -36,7 +73,76 @@ async def test_nothing_fires_or_pends_on_a_healthy_mesh_of_any_version(
         await around.policy_says("control-plane", "InForce", "Applied", HOME)
         await around.policy_says("control-plane", "Sighted", "MetricsThere", HOME)
         await around.scraped(times=8)
-        assert await alerts(around) == {}
+        assert await alerts(meshed) == set()
 
 
-del asyncio, Fault, AlertFiring, AlertResolved
+async def test_each_fault_fires_its_alert_and_no_other_and_is_told_once_by_mail_by_chat_and_on_the_bus(
+    monitoring_tools: MonitoringTools, tmp_path: Path
+) -> None:
+    async with (
+        SmtpSink() as mail,
+        WebhookSink() as chat,
+        meshed_world(monitoring_tools, tmp_path, NEWEST) as meshed,
+        meshed.around.running(),
+    ):
+        around = meshed.around
+        around.secret("chat", {"url": f"{chat.url}/services/T0/B0/x"})
+        around.channel(
+            "mail",
+            {
+                "email": {
+                    "to": ["ops@acme.test"],
+                    "sender": "steward@acme.test",
+                    "smarthost": mail.address,
+                    "requireTls": False,
+                },
+                "groupWaitSeconds": 0,
+                "groupIntervalSeconds": 1,
+            },
+        )
+        around.channel(
+            "chat",
+            {
+                "slack": {"webhook": {"name": "chat", "key": "url"}},
+                "groupWaitSeconds": 0,
+                "groupIntervalSeconds": 1,
+            },
+        )
+        around.policy("control-plane", at_once(), HOME)
+        await around.policy_says("control-plane", "InForce", "Applied", HOME)
+        await around.channel_says("mail", "Applied")
+        await around.channel_says("chat", "Applied")
+        await around.policy_says("control-plane", "Sighted", "MetricsThere", HOME)
+        await around.prometheus_until(lambda: alerts(meshed), lambda names: not names)
+        counted: set[str] = set()
+        for fault, expected in LOUD.items():
+            meshed.pages.break_it(fault)
+            await around.prometheus_until(lambda: alerts(meshed), expected.fires.__le__)
+            await around.event(AlertFiring, of(expected.told))
+            assert await alerts(meshed) == counted | expected.fires
+            meshed.pages.mend()
+            if expected.gauges:
+                await around.event(AlertResolved, of(expected.told))
+                await around.prometheus_until(lambda: alerts(meshed), counted.__eq__)
+            else:
+                counted |= expected.fires
+        told = [event.fingerprint for event in await around.events(AlertFiring)]
+        assert len(told) == len(set(told)), "an alert was told twice"
+        for each in LOUD.values():
+            await chat.until(posted(each.told))
+            await mail.until(mailed(each.told))
+
+
+def of(name: str) -> Callable[[AlertEvent], bool]:
+    """Whether an event is about the alert of that name."""
+    return lambda event: event.alert == name
+
+
+def posted(name: str) -> Callable[[Post], bool]:
+    """Whether a message in the chat is about it."""
+    return lambda post: name in str(post.body)
+
+
+def mailed(name: str) -> Callable[[Mail], bool]:
+    """Whether a mail is about it."""
+    return lambda mail: name in mail.subject

@@ -4,7 +4,6 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from steward.alerting.channels.model import Destination, secrets_of
 from steward.resources.alert_channel import EmailChannel, PagerDutyChannel, SlackChannel, WebhookChannel
@@ -12,7 +11,9 @@ from steward.resources.alert_channel import EmailChannel, PagerDutyChannel, Slac
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _MAILBOX = re.compile(rf"{_ATOM}(\.{_ATOM})*@{_ATOM}(\.{_ATOM})*")
 """An address without quotes and comments, as every mail server takes it."""
-_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?\.?")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_])?\.?")
+_URL = re.compile(r"https?://(?P<host>\[[^\]]*\]|[^/?#:\[\]]+)(:(?P<port>[0-9]{1,5}))?([/?#].*)?")
+"""Stricter than most readers of addresses: whatever fits, Go's takes too. No password in it, which would be shown."""
 _UNESCAPED = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _SECRET = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 """A name that Kubernetes gives to an object. Anything else would lead a file somewhere else."""
@@ -89,16 +90,12 @@ def _url(url: str) -> Iterator[Fault]:
 
 
 def _is_url(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
+    parts = _URL.fullmatch(url)
+    if parts is None or not _is_host(parts["host"]):
         return False
-    if parts.scheme not in ("http", "https") or not host or parts.username is not None:
+    if parts["port"] is not None and int(parts["port"]) not in _PORTS:
         return False
-    if port is not None and port not in _PORTS:
-        return False
-    return _is_host(f"[{host}]" if ":" in host else host) and _UNESCAPED.search(url) is None and "{{" not in url
+    return _UNESCAPED.search(url) is None and _CONTROL.search(url) is None and "{{" not in url
 
 
 def _is_smarthost(smarthost: str) -> bool:

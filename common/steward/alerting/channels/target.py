@@ -16,6 +16,9 @@ OWN = "linkerd-steward"
 """Name of Steward's receiver. Those of channels have a slash."""
 WATCHDOG = (Matcher.equal("alertname", "Watchdog"),)
 
+TRIAL = "steward_test"
+"""Label of an alert that only tries a channel, namespace/name. Nobody else is told of it, Steward itself included."""
+
 _TOLD_AT_ONCE = Grouping(EACH, timedelta(), timedelta(seconds=10), timedelta(minutes=10))
 """Each alert by itself, the end of one within ten seconds, and what goes on again after ten minutes."""
 _ALIVE = Grouping(EACH, timedelta(), timedelta(minutes=1), timedelta(minutes=1))
@@ -67,15 +70,24 @@ def own_route(target: Target) -> Route | None:
     return Route(OWN, goes_on=True, grouping=_TOLD_AT_ONCE) if target.own is not None else None
 
 
+def trial_route(outlets: Iterable[Outlet]) -> Route | None:
+    """Takes trials away from everybody else, and at once to the channel that each is for."""
+    ways = tuple(
+        Route(str(each.channel), (Matcher.equal(TRIAL, str(each.channel)),), grouping=_TOLD_AT_ONCE) for each in outlets
+    )
+    return Route(NOBODY, (Matcher.differs(TRIAL, ""),), routes=ways) if ways else None
+
+
 def configuration(outlets: Iterable[Outlet], target: Target) -> Configuration:
-    """The whole tree: the Watchdog, Steward, then every channel; each is asked, whatever others took."""
+    """The whole tree: the Watchdog, trials, Steward, then every channel; each is asked, whatever others took."""
     channels = sorted(outlets, key=lambda each: each.channel)
-    own, told = own_receiver(target), own_route(target)
+    own = own_receiver(target)
+    first = (watchdog_route(target), trial_route(channels), own_route(target))
     return Configuration(
         route=Route(
             NOBODY,
             grouping=Grouping(),
-            routes=(watchdog_route(target), *((told,) if told else ()), *(each.route for each in channels)),
+            routes=(*(each for each in first if each is not None), *(each.route for each in channels)),
         ),
         receivers=(Receiver(NOBODY), *((own,) if own else ()), *(each.receiver for each in channels)),
         inhibitions=target.inhibitions,

@@ -115,8 +115,8 @@ def _why_not(row: Row, factor: Decimal, budget: Budget, retention: timedelta | N
         return LeftOut(
             row,
             "CannotBurnSoFast",
-            f"a budget of {budget.share * 100:f} % cannot burn {factor:.4g} times too fast within {window}: "
-            "more than all would have to fail",
+            f"a budget of {float(budget.share * 100):.5g} % cannot burn {float(factor):.4g} times too fast within "
+            f"{window}: more than all would have to fail",
         )
     return None
 

@@ -80,8 +80,13 @@ class Owner:
         return f"{self.namespace}/{self.policy}" if self.policy else self.namespace
 
     @property
-    def matchers(self) -> tuple[Matcher, ...]:
+    def labels(self) -> dict[str, str]:
         """Of all that is recorded for it."""
+        return {"namespace": self.namespace, **({"policy": self.policy} if self.policy else {})}
+
+    @property
+    def matchers(self) -> tuple[Matcher, ...]:
+        """That find it."""
         return Matcher.equal("namespace", self.namespace), Matcher.equal("policy", self.policy)
 
 
@@ -135,12 +140,13 @@ def _windows(owner: Owner, spans: Sequence[timedelta], evaluation: timedelta) ->
         window = written(span)
         requests = selector(f"{REQUESTS}{window}", *owner.matchers)
         if window == BASE:
-            yield Recording(f"{ERRORS}{window}", f"1 - {good} / ({requests} > 0)")
+            yield Recording(f"{ERRORS}{window}", f"1 - {good} / ({requests} > 0)", owner.labels)
             continue
         # By how many recordings there should have been, not by how many there are: hours without traffic count.
         share = f"{evaluation / span:.12g}"
-        yield Recording(f"{REQUESTS}{window}", f"sum_over_time({recorded}[{window}]) * {share}")
-        yield Recording(f"{ERRORS}{window}", f"1 - sum_over_time({good}[{window}]) * {share} / ({requests} > 0)")
+        yield Recording(f"{REQUESTS}{window}", f"sum_over_time({recorded}[{window}]) * {share}", owner.labels)
+        failing = f"1 - sum_over_time({good}[{window}]) * {share} / ({requests} > 0)"
+        yield Recording(f"{ERRORS}{window}", failing, owner.labels)
 
 
 def _alerts(owner: Owner, measured: Sequence[Measured]) -> Iterator[Alerting]:
@@ -165,7 +171,7 @@ def _alert(owner: Owner, measured: Measured, limits: Sequence[Limit]) -> Alertin
     return Alerting(
         alert=measured.alert,
         expr=" or ".join(f"({_exceeded(limit, matchers, wanted.view.minimum_rps)})" for limit in limits),
-        severity=audience.severity if urgent else _of_slow(audience.severity),
+        severity=audience.severity if urgent else severity_of_slow_burn(audience.severity),
         labels={name: steady(value) for name, value in {**dict(audience.labels), **ours}.items() if value},
         annotations=_annotations(measured.alert, wanted, limits),
     )
@@ -183,7 +189,8 @@ def _exceeded(limit: Limit, matchers: Sequence[Matcher], floor: float) -> str:
     return " and ".join(conditions)
 
 
-def _of_slow(severity: Severity) -> Severity:
+def severity_of_slow_burn(severity: Severity) -> Severity:
+    """Where fast burning has this one."""
     return Severity.WARNING if severity is Severity.CRITICAL else severity
 
 

@@ -201,7 +201,7 @@ async def teams(
 
 async def _make(session: Session, spec: AlertChannelSpec, manner: Manner, name: str) -> ExitCode:
     code = await make_channel(session, spec, manner, name)
-    namespace = namespace_of(session, manner)
+    namespace = namespace_of(session, manner.namespace)
     for secret in _secrets_of(spec):
         # From a file or a pipe: what stands on a command line stays in its history.
         note(

@@ -73,7 +73,7 @@ def part(kind: type[M], /, **given: object) -> M:
 
 async def make_policy(session: Session, spec: AlertPolicySpec, manner: Manner, name: str) -> ExitCode:
     """Print or apply a policy."""
-    namespace = namespace_of(session, manner)
+    namespace = namespace_of(session, manner.namespace)
     body = _object(AlertPolicy.kind_name, Place(namespace, manner.name or name), spec)
     if not manner.apply:
         return _print(body, manner.output)
@@ -87,7 +87,7 @@ async def make_policy(session: Session, spec: AlertPolicySpec, manner: Manner, n
 
 async def make_channel(session: Session, spec: AlertChannelSpec, manner: Manner, name: str) -> ExitCode:
     """Print or apply a channel."""
-    namespace = namespace_of(session, manner)
+    namespace = namespace_of(session, manner.namespace)
     place = Place(namespace, manner.name or name)
     body = _object(AlertChannel.kind_name, place, spec)
     if not manner.apply:
@@ -100,10 +100,10 @@ async def make_channel(session: Session, spec: AlertChannelSpec, manner: Manner,
     return code
 
 
-def namespace_of(session: Session, manner: Manner) -> str:
-    """Where the object goes: as kubectl would put it."""
-    if manner.namespace:
-        return manner.namespace
+def namespace_of(session: Session, named: str) -> str:
+    """The namespace that is meant, as kubectl finds it: the one that is named, that of the context, `default`."""
+    if named:
+        return named
     flags = session.flags
     try:
         return choose(flags.kubeconfig, flags.context, session.environment).namespace or _UNNAMED

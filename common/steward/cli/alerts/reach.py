@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 from urllib.parse import urlsplit
 
 import typer
@@ -21,12 +21,9 @@ from steward.cli.options import Session
 from steward.kube.client import Kube
 from steward.kube.errors import KubeError
 from steward.kube.portforward import Forwarding, PodPort, port_forward
-
-if TYPE_CHECKING:
-    # These bring httpx, which every other command would wait for: imported where they are used.
-    from steward.monitoring.alertmanager import Alertmanager
-    from steward.monitoring.json_api import JsonApi
-    from steward.monitoring.prometheus import Prometheus
+from steward.monitoring.alertmanager import Alertmanager
+from steward.monitoring.json_api import Address, JsonApi, MonitoringError, Refused
+from steward.monitoring.prometheus import Prometheus
 
 SERVICE = "linkerd-steward-alerting"
 ALERTMANAGER_PORT = 9093
@@ -55,8 +52,8 @@ class Alertmanagers:
 
 
 @dataclass(frozen=True, slots=True)
-class Prometheuses:
-    """Where Prometheus is; the token and the authority are those of Alertmanager."""
+class Monitors(Alertmanagers):
+    """Where both are; the token and the authority are for both."""
 
     prometheus: Annotated[
         str,
@@ -72,7 +69,7 @@ class Prometheuses:
 class Way:
     """An API that answers. `pod` is the one behind a port-forward of ours; None where an address was named."""
 
-    api: "JsonApi"
+    api: JsonApi
     pod: PodPort | None = None
 
 
@@ -94,12 +91,8 @@ class _Place:
 
 
 @asynccontextmanager
-async def alertmanager(
-    session: Session, where: Alertmanagers, kube: Kube | None = None
-) -> AsyncIterator["Alertmanager"]:
+async def alertmanager(session: Session, where: Alertmanagers, kube: Kube | None = None) -> AsyncIterator[Alertmanager]:
     """Alertmanager; `kube` where an API server is open already."""
-    from steward.monitoring.alertmanager import Alertmanager  # brings httpx, which takes longer than most commands
-
     async with way_to_alertmanager(session, where, kube) as way:
         yield Alertmanager(way.api)
 
@@ -114,22 +107,16 @@ async def way_to_alertmanager(session: Session, where: Alertmanagers, kube: Kube
 
 
 @asynccontextmanager
-async def prometheus(
-    session: Session, where: Prometheuses, trust: Alertmanagers, kube: Kube | None = None
-) -> AsyncIterator["Prometheus"]:
+async def prometheus(session: Session, where: Monitors, kube: Kube | None = None) -> AsyncIterator[Prometheus]:
     """Prometheus."""
-    from steward.monitoring.prometheus import Prometheus  # brings httpx, which takes longer than most commands
-
     url = where.prometheus or session.environment.prometheus
-    place = _Place("Prometheus", "--prometheus", url, PROMETHEUS_PORT, trust.token_file, trust.ca_file)
+    place = _Place("Prometheus", "--prometheus", url, PROMETHEUS_PORT, where.token_file, where.ca_file)
     async with _way(session, place, kube) as way:
         yield Prometheus(way.api)
 
 
 @asynccontextmanager
 async def _way(session: Session, place: _Place, kube: Kube | None) -> AsyncGenerator[Way]:
-    from steward.monitoring.json_api import Address, JsonApi, MonitoringError  # brings httpx
-
     forwarding: Forwarding | None = None
     pod: PodPort | None = None
     async with AsyncExitStack() as stack:
@@ -147,9 +134,7 @@ async def _way(session: Session, place: _Place, kube: Kube | None) -> AsyncGener
             raise _explained(error, place, forwarding) from error
 
 
-def _explained(error: Exception, place: _Place, forwarding: Forwarding | None) -> Refusal | KubeError:
-    from steward.monitoring.json_api import Refused  # brings httpx
-
+def _explained(error: MonitoringError, place: _Place, forwarding: Forwarding | None) -> Refusal | KubeError:
     if forwarding is not None and forwarding.problem is not None:
         return forwarding.problem
     if not isinstance(error, Refused):

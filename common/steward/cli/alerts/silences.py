@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import RenderableType
@@ -18,9 +18,7 @@ from steward.cli.go_flags import duration, spelled
 from steward.cli.options import Output, Session, leaf, remember
 from steward.cli.output import Format, grid, note, plain, show_document, write
 from steward.jsonvalue import Json, JsonObject, rows, text
-
-if TYPE_CHECKING:
-    from steward.monitoring.alertmanager import Alertmanager
+from steward.monitoring.alertmanager import Alertmanager
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -147,7 +145,7 @@ async def expire(
     return ExitCode.OK
 
 
-async def _silenced_by(api: "Alertmanager", silence: str) -> list[CurrentAlert]:
+async def _silenced_by(api: Alertmanager, silence: str) -> list[CurrentAlert]:
     found = [CurrentAlert.of(each) for each in await api.alerts()]
     return [each for each in found if silence in each.silenced_by]
 

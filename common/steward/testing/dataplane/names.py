@@ -13,6 +13,8 @@ from steward.testing.dataplane.control.world import World, labels_of
 from steward.testing.dataplane.faults import Faults
 
 _DEEPEST = 4
+_ANYBODY = "192.0.2.53"
+"""Reserved for documentation: whoever is sent there finds nobody."""
 
 
 class Names:
@@ -29,7 +31,8 @@ class Names:
         place = Client(pod=pod, namespace=namespace)
         if self._faults.on(broken.DNS_FAILING, place):
             return ()
-        return tuple(dict.fromkeys(self._found(name.rstrip("."), namespace, place, _DEEPEST)))
+        found = tuple(dict.fromkeys(self._found(name.rstrip("."), namespace, place, _DEEPEST)))
+        return found or ((_ANYBODY,) if self._faults.on(broken.DNS_WILDCARD, place) else ())
 
     def _found(self, name: str, namespace: str, place: Client, deep: int) -> Iterator[str]:
         named = self._service(name, namespace)

@@ -31,6 +31,7 @@ from steward.testing.dataplane.control.world import (
 from steward.testing.dataplane.faults import Faults
 from steward.testing.dataplane.firewall import Firewall
 from steward.testing.dataplane.listeners import Listeners
+from steward.testing.dataplane.lost_queries import WithoutQueries
 from steward.testing.dataplane.proxy.failures import ConnectFailed
 from steward.testing.dataplane.proxy.stream import Stream, copy_both_ways, open_stream
 from steward.testing.linkerd.values import NAMESPACE
@@ -182,6 +183,9 @@ class Network:
         if member is None:
             stream.abort()
             return
+        if self._faults.on(broken.ADDRESSES_CROSSED, member.settings):
+            member = self._neighbour(member)
+            ip = member.settings.ip
         caller = stream.peer[0]
         source = self.members.get(caller)
         if not self._arrives(source.pod if source else None, caller, ip, port):
@@ -197,11 +201,17 @@ class Network:
             except ConnectFailed:
                 stream.abort()
                 return
-            await copy_both_ways(stream, inside)
+            lossy = member.proxy is None and self._faults.on(broken.QUERIES_LOST, own)
+            await copy_both_ways(stream, WithoutQueries(inside) if lossy else inside)
         elif port == INBOUND_PORT:
             await member.proxy.accept_mesh(stream)
         else:
             await member.proxy.accept_plain(stream, port, caller)
+
+    def _neighbour(self, member: Member) -> Member:
+        """Another pod of the same `app`; the pod itself where it is the only one."""
+        alike = [one for one in self.members.values() if _app(one) == _app(member)]
+        return alike[(alike.index(member) + 1) % len(alike)]
 
     def _arrives(self, source: JsonObject | None, source_ip: str, ip: str, port: int) -> bool:
         member = self.members.get(ip)
@@ -248,6 +258,10 @@ class PortsByNamespace:
         if namespace == NAMESPACE:
             return own
         return own | self._everywhere
+
+
+def _app(member: Member) -> tuple[str, str]:
+    return member.settings.namespace, labels_of(member.pod).get("app", "")
 
 
 def _ports_of(pod: JsonObject) -> Iterator[int]:

@@ -1,11 +1,12 @@
 """One request against the cluster's state: which verb it is, and what it answers."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import cast
 
 from steward.jsonvalue import Json, JsonObject, table, text, whole
-from steward.kube.resources import ACCESS_REVIEWS
+from steward.kube.resources import ACCESS_REVIEWS, PODS
 from steward.testing.kubernetes.access import Access, verb_of
 from steward.testing.kubernetes.cluster import ClusterState, Intent, Patch
 from steward.testing.kubernetes.deletion import Deletion, Undertaker
@@ -54,6 +55,8 @@ class Endpoints:
     access: Access
     version: JsonObject
     bookmark_every: timedelta
+    logs: dict[tuple[str, str, str], Callable[[], str]] = field(default_factory=dict)
+    """What a container of a pod wrote."""
 
     def answer(self, asked: Asked) -> Reply:
         """The reply, or a Refusal."""
@@ -66,6 +69,8 @@ class Endpoints:
         found = route(self.cluster.kinds, asked.path)
         verb = verb_of(asked.method, name=found.name, watches=asked.watches)
         self.access.must_allow(asked.user, verb, found.kind.resource, found.namespace, found.subresource)
+        if found.subresource == "log" and found.kind.resource == PODS and asked.method == "GET":
+            return Reply(200, self._log(asked, found))
         return self._on_object(asked, found) if found.name else self._on_collection(asked, found)
 
     def _on_collection(self, asked: Asked, found: Route) -> Reply:
@@ -106,6 +111,14 @@ class Endpoints:
                 return self._delete(asked, found)
             case _:
                 raise method_not_allowed()
+
+    def _log(self, asked: Asked, found: Route) -> str:
+        self.cluster.get(PODS, found.name, found.namespace)
+        container = asked.query.get("container", "")
+        read = self.logs.get((found.namespace, found.name, container))
+        if read is None:
+            raise bad_request(f"container {container} is not valid for pod {found.name}")
+        return read()
 
     def _list(self, asked: Asked, found: Route) -> Reply:
         version = asked.query.get("resourceVersion", "")

@@ -12,7 +12,7 @@ import asyncio
 import json
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -137,6 +137,10 @@ class FakeKubernetes:
     def listen(self, namespace: str, pod: str, port: int, local_port: int) -> None:
         """Let a listener of the test on loopback stand for a port of a pod, so that it can be forwarded."""
         self._ports.listeners[(namespace, pod, port)] = local_port
+
+    def log(self, namespace: str, pod: str, container: str, read: Callable[[], str]) -> None:
+        """Let what `read` returns be the log of a container; all of it, however far back somebody asks."""
+        self.endpoints.logs[(namespace, pod, container)] = read
 
     def cut_watches(self) -> None:
         """End every open watch as if its time were over."""

@@ -27,7 +27,7 @@ class Fault(StrEnum):
     INJECTOR_BLOCKS = "injector-blocks"
     PROXIES_ISOLATED = "proxies-isolated"
     SERVICE_FAILS = "service-fails"
-    """The Service that clients call answers 5xx, one time in five."""
+    """The Service that clients call answers 5xx, three times out of four."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +78,13 @@ def _failing(status: str) -> Change:
     def change(_container: Container, series: tuple[Series, ...], _now: float) -> tuple[Series, ...]:
         served = [each for each in series if each.labels.get("target_port") != "4191"]
         failed = {"classification": "failure", "status_code": status}
-        return *series, *(Series({**each.labels, **failed}, value=1, rate=each.rate / 4) for each in served)
+        return *series, *(Series({**each.labels, **failed}, value=1, rate=each.rate * 3) for each in served)
 
     return change
 
 
 def _route_fails(_container: Container, series: tuple[Series, ...], _now: float) -> tuple[Series, ...]:
-    return *series, *(Series({**each.labels, "http_status": "503"}, value=1, rate=each.rate / 4) for each in series)
+    return *series, *(Series({**each.labels, "http_status": "503"}, value=1, rate=each.rate * 3) for each in series)
 
 
 def _fails_open(_container: Container, _series: tuple[Series, ...], _now: float) -> tuple[Series, ...]:

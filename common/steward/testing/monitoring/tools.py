@@ -11,7 +11,7 @@ from steward.testing.toolboxes.settings import ToolboxSettings
 from steward.testing.toolboxes.shelf import Report
 from steward.testing.toolboxes.toolbox import Toolbox
 
-_MODULES = Path(__file__).parent / "modules"
+MODULES = Path(__file__).parent / "modules"
 _VERSION = "github.com/prometheus/common/version.Version"
 _PROMETHEUS = "github.com/prometheus/prometheus"
 _ALERTMANAGER = "github.com/prometheus/alertmanager"
@@ -28,7 +28,7 @@ TOOLBOX = Toolbox(
                 Program(f"{_PROMETHEUS}/cmd/promtool", "promtool"),
             ),
             ((_VERSION, f"{{{_PROMETHEUS}:prometheus}}"),),
-            _MODULES,
+            MODULES,
             # Clouds are many and slow to compile. promtool knows Kubernetes anyway.
             tags=("remove_all_sd", "enable_kubernetes_sd"),
         ),
@@ -39,7 +39,7 @@ TOOLBOX = Toolbox(
                 Program(f"{_ALERTMANAGER}/cmd/amtool", "amtool"),
             ),
             ((_VERSION, f"{{{_ALERTMANAGER}:bare}}"),),
-            _MODULES,
+            MODULES,
             # Its page, which no Go module carries.
             placeholders=(f"{_ALERTMANAGER}/ui/app/dist/absent.txt",),
         ),

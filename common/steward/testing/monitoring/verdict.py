@@ -11,6 +11,7 @@ from pathlib import Path
 from steward.errors import ToolError
 from steward.jsonvalue import JsonObject
 from steward.testing.monitoring.tools import MonitoringTools
+from steward.yamlvalue import render_yaml
 
 _PATIENCE = 120.0
 
@@ -45,7 +46,7 @@ class Promtool:
 
     async def test_rules(self, document: JsonObject, rules: str) -> Verdict:
         """Run the unit tests of a document, whose `rule_files` is filled in, against a rule file."""
-        files = {"rules.yaml": rules, "tests.yaml": json.dumps({**document, "rule_files": ["rules.yaml"]})}
+        files = {"rules.yaml": rules, "tests.yaml": render_yaml({**document, "rule_files": ["rules.yaml"]})}
         return await self._run(files, "test", "rules", "tests.yaml")
 
     async def check_config(self, configuration: str, *, syntax_only: bool = False) -> Verdict:

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from services.alerting.core.exported.samples import Samples, counted
-from services.alerting.core.targets import Health, Target, fits
 from steward.alerting.promql import Matcher, selector
+from steward.alerting.targets import Health, Target, fits
 from steward.jsonvalue import JsonObject, text
 from steward.linkerd.pods import PodFacts
 

@@ -77,11 +77,11 @@ def _opaque(name: str, port: Port) -> Cause:
     )
 
 
-def _unbalanced(name: str, port: Port = Port.HTTP) -> Cause:
+def _unbalanced(name: str, port: Port = Port.HTTP, step: str = "sample") -> Cause:
     def seen(stage: Stage, evidence: Evidence) -> str | None:
         ready = endpoints(stage, name, READY, port=port)
         counts = [page.total(ready.name, **ready.labels) for page in evidence.pages("after").values()]
-        replies = evidence.replies("sample")
+        replies = evidence.replies(step)
         if len(replies) < SAMPLE or not counts or min(counts) < len(named(stage)):
             return None
         shares = Counter(reply.echo.pod for reply in replies if reply.echo is not None)
@@ -100,8 +100,8 @@ def _unbalanced(name: str, port: Port = Port.HTTP) -> Cause:
     )
 
 
-def _causes(name: str, port: Port = Port.HTTP) -> tuple[Cause, ...]:
-    return (_opaque(name, port), SP_SHADOWS, BREAKER_AMPLIFIES, *COMMON, _unbalanced(name, port), DATAPATH)
+def _causes(name: str, port: Port = Port.HTTP, step: str = "sample") -> tuple[Cause, ...]:
+    return (_opaque(name, port), SP_SHADOWS, BREAKER_AMPLIFIES, *COMMON, _unbalanced(name, port, step), DATAPATH)
 
 
 def _spread(stage: Stage) -> tuple[Step, ...]:
@@ -360,7 +360,7 @@ PROBES: tuple[Probe, ...] = (
         steps=_flood,
         proof=_flood_holds,
         diagnosis=Scene(service=FLOOD).steps,
-        causes=_causes(FLOOD),
+        causes=_causes(FLOOD, step="flood"),
         extra_pods=UNMESHED_PODS + 1,
         bound=timedelta(seconds=180),
     ),

@@ -42,7 +42,6 @@ MARK = "failureAccrual"
 BIAS_MARK = "penaltyPeakEwma"
 FEW = 0.15
 BOUND = timedelta(seconds=90)
-CLOSED_PORT = 8199
 _SURELY_PENDING = 0.6
 """Penalties are made up to a fifth shorter by chance, and the page takes its time as well."""
 BREAKER = "balancer.linkerd.io/failure-accrual"

@@ -13,6 +13,7 @@ from services.conformance.core.proofs import (
     Between,
     all_ok,
     answered,
+    answered_by,
     between,
     counter_grew,
     good,
@@ -35,6 +36,7 @@ from services.conformance.core.targets import (
     get,
     headers,
     native,
+    place_of,
 )
 from steward.conformance.results import AssertionResult, Safety, Tier
 from steward.events.conformance import Rung
@@ -198,8 +200,12 @@ def _relay_control(stage: Stage) -> tuple[Step, ...]:
     )
 
 
-def _relay_control_proof(_stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    return (all_ok("the same pod answers on its own port", answered(evidence, "direct", "direct-unmeshed")),)
+def _relay_control_proof(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
+    replies, pod = answered(evidence, "direct", "direct-unmeshed"), place_of(stage, "sm").pod
+    return (
+        all_ok("the same pod answers on its own port", replies),
+        answered_by("and no other one does", replies, (pod,)),
+    )
 
 
 def _relayed(_stage: Stage, evidence: Evidence) -> str | None:

@@ -26,6 +26,7 @@ from services.conformance.core.proofs import (
     together,
     within,
 )
+from services.conformance.core.slices import CLOSED_PORT
 from services.conformance.core.stage import Need, Port, Stage
 from services.conformance.core.steps import Applied, Calls, During, Pages, Removed, Step
 from services.conformance.core.targets import CLIENT, paced
@@ -42,7 +43,6 @@ CHANGE = "p-change"
 FAULT = "p-fault"
 BROKEN = "p-fault-broken"
 SPLIT = "p-trafficsplit"
-CLOSED_PORT = 8199
 FLIPS = 4
 TRAFFIC_SPLITS = Resource("split.smi-spec.io", "v1alpha1", "trafficsplits", "TrafficSplit")
 

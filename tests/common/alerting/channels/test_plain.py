@@ -1,6 +1,7 @@
 """alertmanager.yml, as the Alertmanager that it is written for takes it."""
 
 import asyncio
+import json
 from itertools import product
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from steward.alerting.channels.plain import Rendered, rendered
-from steward.alerting.channels.target import Target
+from steward.alerting.channels.target import TRIAL, Target
 from steward.alerting.inhibition import Inhibition
 from steward.alerting.monitoring import NUMBER
 from steward.alerting.promql import Matcher
@@ -98,7 +99,7 @@ async def test_without_a_webhook_of_its_own_steward_is_not_told(each_monitoring_
     found = rendered([channel(HOME, "hook", **KINDS["hook"])], Target(HOME, version))
     await check(found, each_monitoring_tools)
     routes = rows(document_of(found), "route", "routes")
-    assert [text(each, "receiver") for each in routes] == ["nobody", f"{HOME}/hook"]
+    assert [text(each, "receiver") for each in routes] == ["nobody", "nobody", f"{HOME}/hook"]
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
@@ -201,7 +202,7 @@ def test_the_watchdog_goes_to_steward_alone_and_everything_else_to_steward_first
     assert text(root, "receiver") == "nobody"
     assert "matchers" not in root
     assert "mute_time_intervals" not in root
-    watchdog, own, hook = rows(root, "routes")
+    watchdog, _, own, hook = rows(root, "routes")
     assert watchdog == {
         "receiver": "linkerd-steward",
         "matchers": ['alertname="Watchdog"'],
@@ -213,6 +214,19 @@ def test_the_watchdog_goes_to_steward_alone_and_everything_else_to_steward_first
     assert (own["receiver"], own["continue"], own["group_by"]) == ("linkerd-steward", True, ["..."])
     assert "matchers" not in own
     assert hook["continue"] is True
+
+
+async def test_a_trial_goes_to_the_channel_that_it_is_for_and_to_nobody_else(
+    each_monitoring_tools: MonitoringTools,
+) -> None:
+    channels = [channel("shop", name, **KINDS["hook"]) for name in ("one", "two")]
+    found = rendered(channels, target(VERSIONS[each_monitoring_tools.generation]))
+    told = {"shop/one": ("shop/one",), "shop/two": ("shop/two",), "shop/gone": ("nobody",), "": None}
+    amtool, document = Amtool(each_monitoring_tools), json.dumps(document_of(found))
+    for trial, wanted in told.items():
+        labels = {"alertname": "StewardTest", "severity": "info", "namespace": "shop", TRIAL: trial}
+        routed = await amtool.routes_test(document, labels)
+        assert routed.receivers == (wanted or ("linkerd-steward", "shop/one", "shop/two"))
 
 
 def test_steward_is_told_with_its_token() -> None:

@@ -42,7 +42,8 @@ async def echo(pod: JsonObject, inside: str, outside: str) -> AsyncIterator[None
 
     async def answer(request: Request) -> Response:
         await request.body.read()
-        seen: JsonObject = {"pod": text(pod, "metadata", "name"), "headers": dict(request.headers)}
+        who = text(pod, "metadata", "name")
+        seen: JsonObject = {"pod": who, "path": request.path, "headers": dict(request.headers)}
         status = int(request.path[1:4]) if request.path[1:4].isdigit() else 200
         return Response(status, (("x-app", "echo"),), Body.of(json.dumps(seen).encode()))
 
@@ -118,6 +119,11 @@ async def lab(timings: Timings = QUICK, **overrides: Json) -> AsyncIterator[Lab]
         await mesh.install(VERSION, overrides=overrides)
         mesh.namespace("yard", inject="")
         yield Lab(mesh, plane)
+
+
+async def told(response: Response, what: str) -> str:
+    """What the application says: its `pod`, or the `path` that it was asked for."""
+    return str(json.loads(await response.body.read())[what])
 
 
 async def seen(response: Response) -> dict[str, str]:

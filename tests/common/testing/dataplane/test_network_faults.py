@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from steward.jsonvalue import JsonObject
+from steward.jsonvalue import JsonObject, text
 from steward.kube.resources import PODS
 from steward.testing.dataplane import network_faults
 from steward.testing.dataplane.control import faults
@@ -14,7 +14,7 @@ from steward.testing.dataplane.faults import Fault, Scope
 from steward.testing.dataplane.proxy.exchange import Response
 from steward.testing.linkerd.mesh import in_pod
 from steward.testing.linkerd.simulation.pods import is_ready
-from tests.common.testing.dataplane.lab import Lab, lab, seen
+from tests.common.testing.dataplane.lab import PORT, Lab, lab, seen, told
 
 WEB = "web.shop.svc.cluster.local"
 
@@ -101,6 +101,44 @@ async def test_dns_may_forget_single_pods() -> None:
         it.plane.faults.switch_on(network_faults.DNS_FORGETS_PODS)
         assert await it.plane.resolve(f"web-0.{WEB}", "shop") == ()
         assert len(await it.plane.resolve(WEB, "shop")) == 1
+
+
+async def test_dns_may_know_names_that_nobody_has() -> None:
+    async with lab() as it:
+        await shop(it)
+        assert await it.plane.resolve("nobody.shop", "shop") == ()
+        it.plane.faults.switch_on(network_faults.DNS_WILDCARD)
+        assert len(await it.plane.resolve("nobody.shop", "shop")) == 1
+        assert (await it.get("cm", WEB)).status == 200
+
+
+async def test_what_is_sent_to_one_pod_may_arrive_at_another_one() -> None:
+    async with lab() as it:
+        it.workload("web", 2)
+        it.workload("cm")
+        it.workload("cu", namespace="yard")
+        await it.plane.settled()
+        pods = it.mesh.cluster.list(PODS, "shop", labels="app=web")
+        addresses = {text(pod, "metadata", "name"): text(pod, "status", "podIP") for pod in pods}
+
+        async def answers_for_itself(pod: str) -> bool:
+            return await told(await it.get("yard/cu", addresses[pod], port=PORT), "pod") == pod
+
+        assert [await answers_for_itself(pod) for pod in addresses] == [True, True]
+        it.plane.faults.switch_on(network_faults.ADDRESSES_CROSSED, Scope(pod="web"))
+        assert [await answers_for_itself(pod) for pod in addresses] == [False, False]
+
+
+async def test_requests_to_pods_without_a_proxy_may_lose_their_query() -> None:
+    async with lab() as it:
+        await shop(it)
+        it.workload("other", namespace="yard")
+        it.service("other", namespace="yard")
+        await it.plane.settled()
+        it.plane.faults.switch_on(network_faults.QUERIES_LOST)
+        for client in ("yard/cu", "cm"):
+            assert await told(await it.get(client, "other.yard", "/a?b=c"), "path") == "/a"
+        assert await told(await it.get("cm", WEB, "/a?b=c"), "path") == "/a?b=c"
 
 
 async def test_a_port_that_the_service_does_not_have_may_be_open() -> None:

@@ -7,7 +7,7 @@ web-5d-2 refuses with 403 and cart-9c-1 does not listen.
 import json
 from pathlib import Path
 
-from services.alerting.core.targets import Target, targets_in
+from steward.alerting.targets import Target, targets_in
 from steward.jsonvalue import Json, JsonObject
 
 _RECORDED = Path(__file__).parent / "recorded"

@@ -1,5 +1,6 @@
 """How inbound policies are broken: by what proxies are told, and by what they make of it."""
 
+from services.conformance.core.probes import authorization, default_policies, other_protocols_authorized
 from steward.events.conformance import Rung
 from steward.testing.dataplane.control import faults as told
 from steward.testing.dataplane.faults import Scope
@@ -39,5 +40,10 @@ MUTATIONS = (
     Mutation("authz.grpc-route", proxy.GRPC_REFUSED_AS_HTTP, "REFUSED_OTHERWISE", Rung.PROXY),
     Mutation("authz.tcp", proxy.TCP_DENIAL_IGNORED, _OPEN, Rung.PROXY),
     Mutation("authz.tcp.revoked", proxy.REVOKED_KEPT, "REVOKED_KEPT", Rung.PROXY),
-    Mutation("authz.server", proxy.AUTHORIZATION_DENIES_ALL, scope=Scope(pod="sp"), control=True),
+    *(
+        Mutation(probe.id, proxy.AUTHORIZATION_DENIES_ALL, scope=Scope(pod="sp"), control=True)
+        for family in (authorization, default_policies, other_protocols_authorized)
+        for probe in family.PROBES
+        if probe.control is not None
+    ),
 )

@@ -1,6 +1,7 @@
 """How breakers are broken."""
 
 from steward.events.conformance import Rung
+from steward.testing.dataplane import network_faults as network
 from steward.testing.dataplane.control import faults as told
 from steward.testing.dataplane.proxy import outbound_faults as proxy
 from tests.services.conformance.mutations.mutation import Mutation
@@ -13,4 +14,5 @@ MUTATIONS = (
     Mutation("cb.partial-failure", proxy.BREAKER_HASTY, "BREAKER_AMPLIFIES", Rung.PROXY),
     Mutation("lb.biaser", proxy.NO_PENALTY, "PROXY_STALE", Rung.PROXY),
     Mutation("lb.biaser", told.ANNOTATIONS_IGNORED, "CP_STALE", Rung.CONTROL_PLANE),
+    Mutation("cb.consecutive", network.QUERIES_LOST, control=True),
 )

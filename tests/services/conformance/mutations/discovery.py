@@ -11,4 +11,5 @@ MUTATIONS = (
     Mutation("disc.headless", network.DNS_FORGETS_PODS, "DNS", Rung.TRAFFIC),
     Mutation("disc.external-name", network.DNS_FAILING, "DATAPATH", Rung.TRAFFIC),
     Mutation("disc.clusterip-change", told.DESTINATION_DOWN, "CP_UNREACHABLE", Rung.CONTROL_PLANE),
+    Mutation("disc.dns", network.DNS_WILDCARD, control=True),
 )

@@ -11,4 +11,5 @@ MUTATIONS = (
     Mutation("egress.allow", proxy.EGRESS_DENIED, "EGRESS_CLOSED", Rung.PROXY),
     Mutation("egress.route", proxy.HOSTS_IGNORED, "EGRESS_OPEN", Rung.PROXY),
     Mutation("egress.deny", proxy.HANDSHAKES_FAIL, control=True),
+    *(Mutation(f"egress.{which}", proxy.HANDSHAKES_FAIL, control=True) for which in ("allow", "route")),
 )

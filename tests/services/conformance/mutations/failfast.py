@@ -1,7 +1,10 @@
 """How failing fast is broken."""
 
+from services.conformance.core.slices import CLOSED_PORT
+from services.conformance.core.stage import Port
 from steward.events.conformance import Rung
 from steward.testing.dataplane.proxy import outbound_faults as proxy
+from tests.services.conformance.mutations import workloads as objects
 from tests.services.conformance.mutations.mutation import Mutation
 
 MUTATIONS = (
@@ -10,4 +13,5 @@ MUTATIONS = (
     Mutation("lb.zero-endpoints", proxy.NO_FAILFAST, "HANGS", Rung.PROXY),
     Mutation("lb.zero-endpoints", proxy.FAILFAST_FOR_EVER, "FAILFAST_STAYS", Rung.PROXY),
     Mutation("queue.loadshed", proxy.NO_FAILFAST, "HANGS", Rung.PROXY),
+    Mutation("failfast.unreachable", objects.listening("su", Port.SKIPPED, CLOSED_PORT), control=True),
 )

@@ -37,5 +37,6 @@ MUTATIONS = (
     Mutation("mtls.plaintext-visible", metrics.missing("request_total"), "UNCOUNTED", Rung.TRAFFIC),
     Mutation("mtls.plaintext-visible", network.REDIRECTION_BROKEN, "UNCOUNTED", Rung.TRAFFIC, Scope(pod="cm")),
     Mutation("mtls.open-relay", inbound.OPEN_RELAY, "OPEN_RELAY", Rung.PROXY),
+    Mutation("mtls.open-relay", network.ADDRESSES_CROSSED, control=True),
     Mutation("mtls.coverage", objects.restarted_under(network.INJECTOR_OVERLOOKS, "sp"), "NOT_INJECTED", Rung.OBJECT),
 )

@@ -23,5 +23,6 @@ MUTATIONS = (
     Mutation("inj.levels", INJECTOR_OVERLOOKS, "NOT_INJECTED", Rung.CONTROL_PLANE),
     Mutation("inj.version", INJECTOR_OVERLOOKS, "NOT_INJECTED", Rung.CONTROL_PLANE),
     *(Mutation(feature, injector_is_deaf, "ANNOTATION_IGNORED", Rung.CONTROL_PLANE) for feature in _DEAF),
-    Mutation("inj.levels", injector_is_eager, control=True),
+    *(Mutation(feature, injector_is_eager, control=True) for feature in ("inj.levels", "inj.version", *_DEAF)),
+    Mutation("cp.webhook", injector_is_eager, control=True),
 )

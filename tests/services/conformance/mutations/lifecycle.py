@@ -5,11 +5,15 @@ from steward.testing.dataplane.faults import Scope
 from steward.testing.dataplane.network_faults import INJECTOR_OVERLOOKS
 from steward.testing.dataplane.proxy import inbound_faults as inbound
 from steward.testing.dataplane.proxy import outbound_faults as outbound
+from tests.services.conformance.mutations import workloads as objects
 from tests.services.conformance.mutations.mutation import Mutation
+
+_NETWORKED = ("life.shutdown", "life.storm", "soak.availability", "soak.longconn")
 
 MUTATIONS = (
     Mutation("life.shutdown", inbound.SHUTDOWN_ABORTS, "CALLS_LOST", Rung.TRAFFIC),
     Mutation("life.storm", INJECTOR_OVERLOOKS, "NOT_INJECTED", Rung.OBJECT, Scope(pod="life-storm")),
     Mutation("soak.availability", outbound.UPGRADE_LOST, "PATH_BROKEN", Rung.TRAFFIC),
     Mutation("soak.longconn", outbound.UPGRADE_LOST, "CONNECTION_LOST", Rung.TRAFFIC),
+    *(Mutation(feature, objects.scaled("su", 0), control=True) for feature in _NETWORKED),
 )

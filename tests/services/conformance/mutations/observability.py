@@ -10,4 +10,5 @@ MUTATIONS = (
     Mutation("obs.proxy-metrics", figures.COUNTED_TWICE, "MISCOUNTED", Rung.PROXY),
     Mutation("obs.inbound-metrics", figures.FROZEN, "METRICS_WRONG", Rung.PROXY),
     Mutation("obs.policy-status", told.ROUTE_STATUS_ABSENT, "STATUS_STALE", Rung.CONTROL_PLANE),
+    Mutation("obs.proxy-metrics", figures.RESTLESS, control=True),
 )

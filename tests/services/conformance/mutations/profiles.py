@@ -1,6 +1,7 @@
 """How ServiceProfiles are broken."""
 
 from steward.events.conformance import Rung
+from steward.testing.dataplane import network_faults as network
 from steward.testing.dataplane.control import faults as told
 from steward.testing.dataplane.proxy import outbound_faults as proxy
 from tests.services.conformance.mutations.mutation import Mutation
@@ -12,4 +13,5 @@ MUTATIONS = (
     Mutation("sp.timeout", proxy.NO_TIMEOUTS, "DATAPATH", Rung.TRAFFIC),
     Mutation("sp.precedence", proxy.PROFILE_IGNORED, "PROXY_STALE", Rung.PROXY),
     Mutation("sp.precedence", proxy.DISCOVERY_KEPT, "PROXY_STALE", Rung.PROXY),
+    Mutation("sp.routes", network.QUERIES_LOST, control=True),
 )

@@ -21,6 +21,10 @@ MUTATIONS = (
     Mutation("proto.tcp.client-first", outbound.TCP_CORRUPTED, "BYTES_CHANGED", Rung.TRAFFIC),
     Mutation("proto.detect-timeout", outbound.DETECT_TOO_LONG, "DETECT_PATIENCE", Rung.PROXY),
     Mutation("proto.detect-timeout", outbound.SERVER_FIRST_BROKEN, "SILENCE_CUT", Rung.TRAFFIC),
+    *(
+        Mutation(feature, objects.scaled("su", 0), control=True)
+        for feature in ("obs.admin-port", "proto.opaque.annotation", "proto.undefined-port")
+    ),
     Mutation("proto.opaque.annotation", outbound.OPAQUE_AS_HTTP, "NOT_OPAQUE", Rung.PROXY),
     Mutation("proto.opaque.annotation", told.OPAQUE_IGNORED, "OPAQUE_NOT_TOLD", Rung.CONTROL_PLANE),
     Mutation("proto.opaque.default", told.OPAQUE_IGNORED, "OPAQUE_DEFAULTS_CHANGED", Rung.CONTROL_PLANE),

@@ -15,4 +15,8 @@ MUTATIONS = (
     Mutation("ratelimit.identity", proxy.RATE_LIMIT_SHARED, "LIMIT_SHARED", Rung.PROXY),
     Mutation("ratelimit.override", proxy.RATE_LIMIT_OVERRIDES_IGNORED, "OVERRIDE_IGNORED", Rung.PROXY),
     Mutation("ratelimit.total", proxy.AUTHORIZATION_DENIES_ALL, scope=Scope(pod="sp"), control=True),
+    *(
+        Mutation(f"ratelimit.{which}", proxy.AUTHORIZATION_DENIES_ALL, scope=Scope(pod="sp"), control=True)
+        for which in ("identity", "override")
+    ),
 )

@@ -2,10 +2,10 @@
 
 from base64 import b64encode
 
-from services.conformance.core.stage import Stage
+from services.conformance.core.stage import Port, Stage
 from services.conformance.core.targets import UNMESHED
-from steward.jsonvalue import Json, JsonObject, rows, text
-from steward.kube.resources import CONFIG_MAPS, SECRETS, SERVICES, Resource
+from steward.jsonvalue import Json, JsonObject, rows, table, text
+from steward.kube.resources import CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICES, Resource
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.dataplane.faults import Fault, Scope
 from steward.testing.kubernetes.cluster import Patch
@@ -64,6 +64,27 @@ def annotated(deployment: str, key: str, value: str) -> Breaking:
         await plane.settled()
 
     return named(f"{deployment}-{key.rpartition('/')[2]}-{value}", annotate)
+
+
+def listening(deployment: str, port: Port, number: int) -> Breaking:
+    """The servers of a Deployment listen on a number where nobody should, instead of on a port of theirs."""
+
+    async def listen(plane: SimulatedDataPlane, stage: Stage) -> None:
+        home = stage.plain if deployment in ("su", UNMESHED) else stage.meshed
+        template = table(plane.mesh.cluster.get(DEPLOYMENTS, deployment, home), "spec", "template")
+        containers: list[Json] = [
+            {
+                **container,
+                "env": [*rows(container, "env"), {"name": "STEWARD_EXERCISER__PORTS", "value": f"{port}={number}"}],
+                "ports": [*rows(container, "ports"), {"name": "stray", "containerPort": number}],
+            }
+            for container in rows(template, "spec", "containers")
+        ]
+        changed: JsonObject = {"spec": {"template": {"spec": {"containers": containers}}}}
+        plane.mesh.change("Deployment", home, deployment, changed)
+        await plane.settled()
+
+    return named(f"{deployment}-listens-at-{number}", listen)
 
 
 def other_trust_roots() -> Breaking:

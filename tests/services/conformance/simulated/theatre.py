@@ -238,7 +238,7 @@ def container_of(
             pod_ip=outside,
             listen=inside,
             source_address=outside,
-            ports={Port.LOOPBACK: 0},
+            ports=_ports(told.get("STEWARD_EXERCISER__PORTS", "")),
             spool=folder / name,
             most_per_second=5_000,
             grace=timedelta(),
@@ -247,6 +247,12 @@ def container_of(
         return exercising(settings, resolve=resolve)
 
     return run
+
+
+def _ports(written: str) -> dict[Port, int]:
+    """The port that is for loopback only is a free one: all pods share it here."""
+    moved = [each.partition("=") for each in written.split(",") if each]
+    return {Port.LOOPBACK: 0, **{Port(name): int(number) for name, _, number in moved}}
 
 
 def _environment(pod: JsonObject) -> Mapping[str, str]:

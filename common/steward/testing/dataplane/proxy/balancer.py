@@ -242,6 +242,8 @@ class Balancer:
         ready = [slot for slot in self._slots.values() if self._is_ready(slot)]
         if not ready or (self._shut and self._context.broken(broken.FAILFAST_FOR_EVER)):
             return None
+        if self._context.broken(broken.MESHED_PREFERRED):
+            ready = [slot for slot in ready if slot.endpoint.identity] or ready
         if len(ready) == 1 or self._context.broken(broken.NO_BALANCING):
             return ready[0]
         one, other = self._context.chance.sample(ready, 2)

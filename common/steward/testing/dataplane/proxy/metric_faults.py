@@ -5,6 +5,7 @@ from functools import cache
 from steward.testing.dataplane.faults import Fault
 
 FROZEN = Fault("metrics-frozen", "no figure moves and none appears")
+RESTLESS = Fault("metrics-restless", "every counter moves whenever it is read, though nothing happened")
 COUNTED_TWICE = Fault("metrics-counted-twice", "every counter moves by two")
 
 

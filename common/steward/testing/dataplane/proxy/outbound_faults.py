@@ -44,6 +44,7 @@ DISCOVERY_KEPT = Fault("discovery-kept", "what is known about an address is neve
 
 # Which endpoint gets it
 NO_BALANCING = Fault("no-balancing", "one endpoint gets everything")
+MESHED_PREFERRED = Fault("meshed-preferred", "endpoints without a proxy get nothing while there are others")
 NO_EWMA = Fault("no-ewma", "a slow endpoint gets its full share")
 NO_PENALTY = Fault("no-penalty", "failures do not make an endpoint less liked although that was asked for")
 NO_ACCRUAL = Fault("no-accrual", "no breaker ever opens")

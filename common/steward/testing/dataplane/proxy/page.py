@@ -7,7 +7,7 @@ from itertools import accumulate
 from steward.testing.dataplane.config import ProxySettings
 from steward.testing.dataplane.faults import Faults
 from steward.testing.dataplane.proxy.families import FAMILIES, OLDER_GENERATOR, Family, Kind
-from steward.testing.dataplane.proxy.metric_faults import missing, other_name, renamed
+from steward.testing.dataplane.proxy.metric_faults import RESTLESS, missing, other_name, renamed
 from steward.testing.dataplane.proxy.metrics import ProxyMetrics, Series
 
 _UNITS = ("seconds", "bytes")
@@ -22,6 +22,9 @@ def render(metrics: ProxyMetrics, settings: ProxySettings, faults: Faults) -> st
             continue
         name = other_name(family.name) if faults.on(renamed(family.name), settings) else family.name
         series = [each for _, each in metrics.of(family)]
+        if family.kind is Kind.COUNTER and faults.on(RESTLESS, settings):
+            for each in series:
+                each.value += 1
         if series:
             lines.extend(_head(name, family))
             lines.extend(line for each in series for line in _lines(name, family, each))

@@ -26,6 +26,12 @@ async def spread(side: OutboundSide) -> object:
     return len({await served(side) for _ in range(30)})
 
 
+async def half_meshed(side: OutboundSide) -> object:
+    """How many of the two answer, of whom only one has a proxy."""
+    side.tell(service(await side.meshed(answering("a")), await side.plain(answering("b"))))
+    return len({await served(side) for _ in range(30)})
+
+
 async def avoided(side: OutboundSide) -> object:
     slow = Slow(side.clock)
     side.tell(service(await side.plain(answering("quick")), await side.plain(slow)))

@@ -8,7 +8,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from steward.testing.clock import ManualClock
 from steward.testing.dataplane.config import ProxySettings, Timings
 from steward.testing.dataplane.faults import Faults, Scope
-from steward.testing.dataplane.proxy.metric_faults import COUNTED_TWICE, FROZEN, missing, renamed
+from steward.testing.dataplane.proxy.metric_faults import COUNTED_TWICE, FROZEN, RESTLESS, missing, renamed
 from steward.testing.dataplane.proxy.metrics import NEWEST, NoSuchMetric, ProxyMetrics, minor_of
 from steward.testing.dataplane.proxy.page import render
 
@@ -177,3 +177,7 @@ def test_figures_can_be_missing_renamed_frozen_and_doubled() -> None:
     faults.switch_on(COUNTED_TWICE, Scope(namespace="shop"))
     metrics.count("request_total")
     assert metrics.value("request_total") == 3
+
+    faults.clear()
+    faults.switch_on(RESTLESS)
+    assert [read(metrics, faults=faults)["request_total"] for _ in range(2)] == [4, 5]

@@ -14,8 +14,8 @@ from services.alerting.core.exported.scraped import (
     scrapes_of,
     unscraped_proxies,
 )
-from services.alerting.core.targets import targets_in
 from steward.alerting.monitoring import ScrapeKind, ScrapeProfile
+from steward.alerting.targets import targets_in
 from steward.jsonvalue import JsonObject
 from steward.linkerd.pods import PodFacts
 from tests.services.alerting.core.prometheus import read, recorded, target

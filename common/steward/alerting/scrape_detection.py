@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
-from services.alerting.core.targets import Target
 from steward.alerting.monitoring import ScrapeKind, ScrapeProfile
 from steward.alerting.promql import Matcher
+from steward.alerting.targets import Target
 from steward.linkerd import marks
 
 OWN_JOB = "linkerd-steward"

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.alerting.core.scrape_detection import Detected, detect
-from services.alerting.core.targets import fits, targets_in
 from steward.alerting.monitoring import ScrapeKind, ScrapeProfile
+from steward.alerting.scrape_detection import Detected, detect
+from steward.alerting.targets import fits, targets_in
 from steward.jsonvalue import JsonObject
 from tests.services.alerting.core.prometheus import answer, read, recorded, target
 

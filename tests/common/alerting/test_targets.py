@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.alerting.core.targets import Health, UnreadablePattern, fits, targets_in
 from steward.alerting.promql import Matcher
+from steward.alerting.targets import Health, UnreadablePattern, fits, targets_in
 from steward.jsonvalue import Json
 from tests.services.alerting.core.prometheus import answer, read, recorded, target
 
