@@ -41,6 +41,8 @@ def test_these_are_the_commands() -> None:
         "alerts explain",
         "alerts history",
         "alerts list",
+        "alerts openslo export",
+        "alerts openslo import",
         "alerts pack",
         "alerts policies",
         "alerts policy new",

@@ -2,7 +2,7 @@
 
 import typer
 
-from steward.cli.alerts import channels, policies, silences
+from steward.cli.alerts import channels, openslo, policies, silences
 from steward.cli.alerts.checking import check
 from steward.cli.alerts.explaining import explain
 from steward.cli.alerts.listing import list_alerts
@@ -33,4 +33,5 @@ app.command("route")(route)
 app.command("test")(try_channel)
 app.add_typer(policies.app, name="policy")
 app.add_typer(channels.app, name="channel")
+app.add_typer(openslo.app, name="openslo")
 app.add_typer(silences.app, name="silence")

@@ -29,7 +29,8 @@ def facts_in(documents: Iterable[Document], policies: Sequence[AlertPolicy]) -> 
     """What files say of the mesh; and the Services that they do not hold and that are taken to be there. Pure."""
     found: dict[str, list[JsonObject]] = {kind: [] for kind in CONTEXT}
     for each in documents:
-        found.get(each.kind, []).append(each.content)
+        if not each.openslo:
+            found.get(each.kind, []).append(each.content)
     services = [service_facts(each) for each in found["Service"]]
     known = {each.place for each in services}
     wanted = {

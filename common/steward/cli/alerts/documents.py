@@ -41,6 +41,11 @@ class Document:
         return text(self.content, "kind")
 
     @property
+    def openslo(self) -> bool:
+        """Whether it is one of OpenSLO, which has kinds that are called as ours and as Kubernetes' are."""
+        return _is_openslo(self.content)
+
+    @property
     def object(self) -> str:
         """How messages call it."""
         metadata = self.content.get("metadata")
@@ -64,6 +69,10 @@ def read_documents(files: Iterable[Path], namespace: str) -> list[Document]:
                 Document(str(source), number, _placed(part, namespace)) for number, part in enumerate(parts, start=1)
             ]
     return found
+
+
+def _is_openslo(content: JsonObject) -> bool:
+    return text(content, "apiVersion").partition("/")[0] == "openslo"
 
 
 def _sources(path: Path) -> list[Path]:
@@ -95,7 +104,8 @@ def _parts(document: object, source: str) -> list[JsonObject]:
 
 def _placed(content: JsonObject, namespace: str) -> JsonObject:
     metadata = content.get("metadata")
-    if not isinstance(metadata, dict) or metadata.get("namespace"):
+    # OpenSLO has no namespaces.
+    if not isinstance(metadata, dict) or metadata.get("namespace") or _is_openslo(content):
         return content
     return {**content, "metadata": {**metadata, "namespace": namespace}}
 
@@ -104,7 +114,7 @@ def read_as(kind: type[R], documents: Sequence[Document]) -> list[R]:
     """The objects of one kind as values. Raise Refusal where one does not fit its schema."""
     found: list[R] = []
     for each in documents:
-        if each.kind != kind.kind_name:
+        if each.kind != kind.kind_name or each.openslo:
             continue
         try:
             found.append(kind.of(each.content))

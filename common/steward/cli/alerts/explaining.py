@@ -8,6 +8,7 @@ import typer
 
 from steward.alerting.pack import shipped_pack
 from steward.alerting.runbooks import runbook_names
+from steward.cli.alerts.completing import alert_names
 from steward.cli.alerts.current import CurrentAlert
 from steward.cli.alerts.explained import Explained, RuleInForce, explained_document, explained_report, rules_named
 from steward.cli.alerts.packed import packed
@@ -28,7 +29,10 @@ async def explain(
     session: Session,
     where: Monitors,
     wanted: Annotated[
-        str, typer.Argument(metavar="ALERT|FINGERPRINT", help="As alerts list and alerts pack show them.")
+        str,
+        typer.Argument(
+            metavar="ALERT|FINGERPRINT", help="As alerts list and pack show them.", autocompletion=alert_names
+        ),
     ],
     *,
     offline: Annotated[bool, typer.Option("--offline", help="Only what is shipped; ask nobody.")] = False,

@@ -10,6 +10,7 @@ from steward.alerting.channels.plain import offered
 from steward.alerting.channels.refused import Refused
 from steward.alerting.channels.target import Target
 from steward.alerting.monitoring import Monitoring
+from steward.alerting.openslo.reading import policies_from_openslo
 from steward.alerting.policy_rules import RENDERED, PolicyRules, Whereabouts, policy_rules
 from steward.cli.alerts.around import CONTEXT, facts_in
 from steward.cli.alerts.documents import Document
@@ -20,6 +21,9 @@ from steward.jsonvalue import Json, JsonObject, text
 from steward.resources import AlertChannel, AlertPolicy
 from steward.resources.base import API_VERSION
 
+_ALL_OF_IT = ("spec.objectives", "all of it")
+"""Members without which nothing of a document is left."""
+_UNNAMED = "default"
 _KINDS = {kind.kind_name: kind for kind in (AlertPolicy, AlertChannel)}
 
 
@@ -58,8 +62,9 @@ class Judged:
 
 
 def judged(documents: Sequence[Document], around: Whereabouts, target: Target) -> list[Judged]:
-    """Every object that is ours; `around.facts` are those of the files themselves."""
-    first = [_read(each) for each in documents if each.kind not in CONTEXT]
+    """Every object that is ours, and OpenSLO's; `around.facts` are those of the files themselves."""
+    first = [_read(each) for each in documents if each.kind not in CONTEXT and not each.openslo]
+    first += _openslo([each for each in documents if each.openslo])
     policies = [each.policy for each in first if each.policy is not None]
     facts, assumed = facts_in(documents, policies)
     where = replace(around, facts=facts)
@@ -90,6 +95,22 @@ def _read(document: Document) -> Judged:
     if kind is AlertPolicy:
         return Judged(document, found, policy=AlertPolicy.of(document.content))
     return Judged(document, found, channel=AlertChannel.of(document.content))
+
+
+def _openslo(documents: Sequence[Document]) -> Iterator[Judged]:
+    """Documents of OpenSLO with what of them could not be carried over, and the policies that they come to."""
+    found = policies_from_openslo([each.content for each in documents], _UNNAMED)
+    lost: dict[str, list[Finding]] = {}
+    for each in found.lost:
+        why = Finding("NotCarriedOver", f"{each.what}: {each.why}", refused=each.what in _ALL_OF_IT)
+        lost.setdefault(each.where, []).append(why)
+    for document in documents:
+        findings = lost.pop(f"{document.kind}/{text(document.content, 'metadata', 'name')}", [])
+        yield Judged(document, tuple(findings))
+    for number, policy in enumerate(found.policies, start=1):
+        made = Document("made of OpenSLO", number, policy.to_json())
+        nowhere = tuple(each for left in lost.values() for each in left) if number == 1 else ()
+        yield Judged(made, nowhere, policy=policy)
 
 
 def _rendered(one: Judged, around: Whereabouts, target: Target) -> Judged:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from steward.alerting.rules import Severity
+from steward.cli.alerts.completing import Alert
 from steward.cli.alerts.current import CurrentAlert, alert_document, alert_table, most_urgent_first
 from steward.cli.alerts.reach import Alertmanagers, alertmanager
 from steward.cli.exit_codes import ExitCode
@@ -17,7 +18,7 @@ from steward.cli.output import Format, note, show_document
 class Which:
     """Which alerts."""
 
-    alert: Annotated[str, typer.Option("--alert", help="Only this alert.", metavar="NAME")] = ""
+    alert: Alert = ""
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Only alerts about this namespace.", metavar="NAME")
     ] = ""

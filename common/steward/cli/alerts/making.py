@@ -100,6 +100,11 @@ async def make_channel(session: Session, spec: AlertChannelSpec, manner: Manner,
     return code
 
 
+def policy_object(policy: AlertPolicy) -> JsonObject:
+    """A policy as the API server takes it."""
+    return _object(AlertPolicy.kind_name, Place(policy.metadata.namespace, policy.metadata.name), policy.spec)
+
+
 def namespace_of(session: Session, named: str) -> str:
     """The namespace that is meant, as kubectl finds it: the one that is named, that of the context, `default`."""
     if named:
@@ -115,7 +120,9 @@ def namespace_of(session: Session, named: str) -> str:
 def _object(kind: str, place: Place, spec: Model) -> JsonObject:
     fields = type(spec).model_fields
     # What was chosen is written, also where it is the default; but of the whole only what differs.
-    usual = {name for name, field in fields.items() if getattr(spec, name) == field.default}
+    usual = {
+        name for name, field in fields.items() if getattr(spec, name) == field.get_default(call_default_factory=True)
+    }
     said: JsonObject = spec.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_unset=True, exclude=usual)
     metadata: JsonObject = {"name": place.name, "namespace": place.namespace}
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": metadata, "spec": said}

@@ -8,6 +8,7 @@ from rich.markdown import Markdown
 from steward.alerting.pack import shipped_pack
 from steward.alerting.runbooks import UnknownRunbook, runbook_names
 from steward.alerting.runbooks import runbook as page_of
+from steward.cli.alerts.completing import Alert, alert_names
 from steward.cli.alerts.packed import left_out_lines, pack_table, packed
 from steward.cli.alerts.target import For
 from steward.cli.exit_codes import ExitCode
@@ -20,7 +21,7 @@ from steward.cli.output import Format, note, show, show_document, write
 async def pack(
     session: Session,
     target: For,
-    alert: Annotated[str, typer.Option("--alert", help="Only this alert.", metavar="NAME")] = "",
+    alert: Alert = "",
     output: Output = Format.TABLE,
 ) -> ExitCode:
     """List the alerts that are shipped: severity, threshold, expression, metrics, versions, runbook; needs no cluster.
@@ -43,7 +44,10 @@ async def pack(
 async def runbook(
     session: Session,
     name: Annotated[
-        str, typer.Argument(metavar="ALERT", help="Name of the alert; all names where none is given.")
+        str,
+        typer.Argument(
+            metavar="ALERT", help="Name of the alert; all names where none is given.", autocompletion=alert_names
+        ),
     ] = "",
 ) -> ExitCode:
     """Print what to do about an alert: what it means, what users notice, likely causes, steps; needs no cluster.

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from rich.live import Live
 
 from steward.bus.streams import Start
+from steward.cli.alerts.completing import Alert
 from steward.cli.alerts.incidents import (
     Chosen,
     Incidents,
@@ -35,7 +36,7 @@ _REFRESH_PER_SECOND = 4
 class Which:
     """Which alerts."""
 
-    alert: Annotated[str, typer.Option("--alert", help="Only this alert.", metavar="NAME")] = ""
+    alert: Alert = ""
     namespace: Annotated[
         str, typer.Option("--namespace", "-n", help="Only alerts about this namespace.", metavar="NAME")
     ] = ""

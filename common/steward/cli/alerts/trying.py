@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from steward.cli.alerts.completing import channel_names
 from steward.cli.alerts.current import CurrentAlert
 from steward.cli.alerts.deliveries import Counted, Outcome, counted, words
 from steward.cli.alerts.making import namespace_of
@@ -48,7 +49,9 @@ async def try_channel(
     session: Session,
     where: Alertmanagers,
     how: How,
-    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="Name of the AlertChannel.")],
+    channel: Annotated[
+        str, typer.Argument(metavar="CHANNEL", help="Name of the AlertChannel.", autocompletion=channel_names)
+    ],
     output: Output = Format.TABLE,
     timeout: Timeout = None,
 ) -> ExitCode:
