@@ -7,10 +7,8 @@ from datetime import datetime, timedelta
 from rich.console import Group, RenderableType
 from rich.text import Text
 
-from steward.alerting.listing import ListedRule
-from steward.alerting.pack import PackAlert
 from steward.cli.alerts.current import CurrentAlert, alert_document, alert_table, most_urgent_first, styled
-from steward.cli.alerts.packed import alert_report
+from steward.cli.alerts.packed import PackedRule, rule_report
 from steward.cli.go_flags import spelled
 from steward.cli.marks import BAD, GOOD
 from steward.cli.output import grid, plain
@@ -52,9 +50,7 @@ class Explained:
     asked: bool = False
     """Whether Alertmanager said which alerts fire; where it did not, nobody knows that this one does not."""
     in_force: Sequence[RuleInForce] = ()
-    shipped: PackAlert | None = None
-    listed: Sequence[ListedRule] = ()
-    """Its rules, as they are shipped."""
+    shipped: Sequence[PackedRule] = ()
     runbook: str = ""
     """The page that says what to do; empty where there is none."""
 
@@ -97,7 +93,7 @@ def explained_document(found: Explained) -> JsonObject:
     """For programs."""
     current: list[Json] = [alert_document(each) for each in most_urgent_first(found.current)]
     in_force: list[Json] = [each.document() for each in found.in_force]
-    shipped: list[Json] = [each.model_dump(mode="json", by_alias=True) for each in found.listed]
+    shipped: list[Json] = [each.document() for each in found.shipped]
     return {
         "alert": found.name,
         "firing": current,
@@ -110,8 +106,8 @@ def explained_document(found: Explained) -> JsonObject:
 def explained_report(found: Explained, now: datetime) -> RenderableType:
     """For people."""
     parts: list[RenderableType] = []
-    if found.shipped is not None:
-        parts.append(alert_report(found.shipped, found.listed))
+    if found.shipped:
+        parts.append(rule_report(found.shipped))
     else:
         parts.append(plain(found.name, "bold"))
     parts += _in_force(found.in_force)

@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from steward.alerting.listing import pack_listing
 from steward.alerting.pack import shipped_pack
 from steward.alerting.runbooks import runbook_names
 from steward.cli.alerts.current import CurrentAlert
 from steward.cli.alerts.explained import Explained, RuleInForce, explained_document, explained_report, rules_named
+from steward.cli.alerts.packed import packed
 from steward.cli.alerts.reach import Monitors, alertmanager, prometheus
 from steward.cli.alerts.target import For
 from steward.cli.exit_codes import ExitCode
@@ -84,10 +84,8 @@ async def _current(session: Session, where: Monitors, wanted: str) -> list[Curre
 
 
 def _shipped(session: Session, name: str) -> Explained:
-    listing = pack_listing(For().monitoring(session.linkerd_namespace))
     page = next((each for each in runbook_names() if each == name), "")
-    rules = [each for each in listing.rules if each.name == name]
-    return Explained(name, shipped=shipped_pack().find(name), listed=rules, runbook=page)
+    return Explained(name, shipped=packed(For().monitoring(session.linkerd_namespace)).of(name), runbook=page)
 
 
 def _nobody_knows(wanted: str) -> Refusal:

@@ -5,16 +5,15 @@ from typing import Annotated
 import typer
 from rich.markdown import Markdown
 
-from steward.alerting.listing import PackListing, pack_listing
 from steward.alerting.pack import shipped_pack
 from steward.alerting.runbooks import UnknownRunbook, runbook_names
 from steward.alerting.runbooks import runbook as page_of
-from steward.cli.alerts.packed import pack_table
+from steward.cli.alerts.packed import left_out_lines, pack_table, packed
 from steward.cli.alerts.target import For
 from steward.cli.exit_codes import ExitCode
 from steward.cli.explain import Refusal
 from steward.cli.options import Output, Session, leaf
-from steward.cli.output import Format, show, show_document, write
+from steward.cli.output import Format, note, show, show_document, write
 
 
 @leaf
@@ -28,17 +27,15 @@ async def pack(
 
     Example: linkerd steward alerts pack --linkerd 2.18 --scrape PodMonitor -o json
     """
-    listing = pack_listing(target.monitoring(session.linkerd_namespace))
     if alert and shipped_pack().find(alert) is None:
         raise Refusal(
             f"the pack has no alert {alert!r}", "linkerd steward alerts pack lists those it has", ExitCode.NOT_FOUND
         )
-    if alert:
-        listing = PackListing(
-            linkerd=listing.linkerd, rules=tuple(each for each in listing.rules if each.name == alert)
-        )
-    document = listing.model_dump(mode="json", by_alias=True)
-    show_document(document, output, pack_table(listing), session.environment)
+    found = packed(target.monitoring(session.linkerd_namespace)).only(alert)
+    show_document(found.document(), output, pack_table(found), session.environment)
+    if output is Format.TABLE:
+        for line in left_out_lines(found):
+            note(line)
     return ExitCode.OK
 
 

@@ -12,7 +12,7 @@ from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
 from steward.cli.alerts.documents import Document
 from steward.cli.alerts.judged import Finding, judged, whereabouts
 from steward.cli.alerts.target import NEWEST
-from steward.jsonvalue import dig, rows, strings, text
+from steward.jsonvalue import dig, rows, strings, table, text
 from steward.testing.command import Command
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.monitoring.verdict import Amtool, Promtool
@@ -226,17 +226,18 @@ async def test_what_is_refused_is_left_out_of_what_is_rendered_and_named(cli: Co
 async def test_the_pack_needs_no_cluster(cli: Command) -> None:
     answer = await cli("alerts", "pack", "-o", "json", **NO_CLUSTER)
     assert answer.code == 0, answer.err
-    rules = rows(json.loads(answer.out), "rules")
+    rules = rows(json.loads(answer.out), "items")
     assert len({text(each, "name") for each in rules}) > 34
     for each in rules:
         assert text(each, "severity") in ("critical", "warning", "info", "none")
         assert text(each, "expression")
         assert text(each, "runbook")
-        assert text(each, "versions")
+        assert set(table(each, "versions")) == {"since", "until"}
     renewal = next(each for each in rules if text(each, "name") == "LinkerdProxyCertificateNotRenewing")
     assert strings(renewal, "metrics")
-    table = await cli("alerts", "pack", COLUMNS="200", **NO_CLUSTER)
-    assert "LinkerdProxyCertificateNotRenewing" in table.out
+    older = await cli("alerts", "pack", "--linkerd", "2.16", COLUMNS="200", **NO_CLUSTER)
+    assert "LinkerdProxyCertificateNotRenewing" in older.out
+    assert "LinkerdPolicyErrors (critical) is left out" in older.err
 
 
 async def test_an_alert_of_the_pack_is_explained_offline(cli: Command) -> None:
