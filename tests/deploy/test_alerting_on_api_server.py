@@ -8,37 +8,24 @@ from urllib.parse import urlsplit
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
 
-from services.alerting.metrics import METRICS
-from services.alerting.service import serve
 from services.alerting.settings import (
     AlertingGroup,
-    AlertingSettings,
     AlertmanagerSettings,
     FilesSettings,
     PrometheusSettings,
     TempoSettings,
     WebhookSettings,
 )
-from steward.jsonvalue import JsonObject, rows, table, text, texts
-from steward.resources import KINDS
-from steward.resources.definitions import definition
-from steward.service.health import Health
-from steward.service.runtime import lent
-from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
+from steward.jsonvalue import texts
 from steward.testing.cluster.binaries import Binaries
 from steward.testing.cluster.control_plane import Cluster
-from steward.testing.cluster.installation import Linkerd
 from steward.testing.cluster.kubeconfig import Kubeconfig
 from steward.testing.monitoring.alertmanager import Alertmanager
 from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.nats import free_ports
-from tests.deploy.deployed_nats import deployed_nats
-from tests.deploy.installed import HOME, grant, refusals
-from tests.deploy.rightful import Account
-from tests.deploy.rights import unused
+from tests.deploy.installed import HOME, grant
 from tests.deploy.scraped import Api, adjusted, found_by, label_names, pages_of, serving
 from tests.deploy.scraped_mesh import NAMESPACES, Pod
 from tests.deploy.test_scrapes import EXPECTED, OLD, SIMULATED, mesh
@@ -102,7 +89,7 @@ async def test_prometheus_finds_the_mesh_and_reads_the_api_servers_page_with_the
             assert {name: value for name, value in each.items() if name not in ("job", "instance")} == EXPECTED[place]
         assert [name for name in await label_names(prometheus) if name.startswith("exported_")] == []
         async with asyncio.timeout(PATIENCE):
-            while not (up := await prometheus.query('up{job="apiserver"}')):
+            while not (up := await prometheus.query('up{job="apiserver"}')):  # noqa: ASYNC110 - as below
                 await asyncio.sleep(0.2)  # noqa: TID251 - Prometheus says nothing of its own accord
         assert [each.value for each in up] == [1], (
             "the page is read with the right to it and the name of its certificate"

@@ -47,6 +47,8 @@ class Explained:
 
     name: str
     current: Sequence[CurrentAlert] = ()
+    asked: bool = False
+    """Whether Alertmanager said which alerts fire; where it did not, nobody knows that this one does not."""
     in_force: Sequence[RuleInForce] = ()
     shipped: Sequence[PackedRule] = ()
     runbook: str = ""
@@ -101,15 +103,15 @@ def explained_document(found: Explained) -> JsonObject:
     }
 
 
-def explained_report(found: Explained, now: datetime, *, asked: bool) -> RenderableType:
-    """For people; `asked`: whether Alertmanager was asked where it fires."""
+def explained_report(found: Explained, now: datetime) -> RenderableType:
+    """For people."""
     parts: list[RenderableType] = []
     if found.shipped:
         parts.append(rule_report(found.shipped))
     else:
         parts.append(plain(found.name, "bold"))
     parts += _in_force(found.in_force)
-    parts += _current(found, now) if asked else []
+    parts += _current(found, now) if found.asked else []
     if found.page:
         shipped = found.page == found.runbook
         how = f"linkerd steward alerts runbook {found.page}" if shipped else found.page

@@ -50,7 +50,7 @@ async def explain(
             found = await _asked(session, where, wanted)
     if not found.known:
         raise _nobody_knows(wanted)
-    report = explained_report(found, session.clock.now(), asked=not offline)
+    report = explained_report(found, session.clock.now())
     show_document(explained_document(found), output, report, session.environment)
     return ExitCode.OK
 
@@ -59,8 +59,10 @@ async def _asked(session: Session, where: Monitors, wanted: str) -> Explained:
     problems: list[StewardError] = []
     current: list[CurrentAlert] = []
     rules: list[RuleInForce] = []
+    asked = False
     try:
         current = await _current(session, where, wanted)
+        asked = True
     except StewardError as error:
         problems.append(error)
     name = current[0].alert if current else wanted
@@ -69,7 +71,7 @@ async def _asked(session: Session, where: Monitors, wanted: str) -> Explained:
             rules = rules_named(await api.groups(), name)
     except StewardError as error:
         problems.append(error)
-    found = replace(_shipped(session, name), current=current, in_force=rules)
+    found = replace(_shipped(session, name), current=current, asked=asked, in_force=rules)
     if problems and not found.known:
         raise problems[0]
     for each in problems:

@@ -245,3 +245,9 @@ async def test_an_alert_of_the_pack_is_explained_offline(cli: Command) -> None:
     assert answer.code == 0, answer.err
     for said in ("Pods start outside of the mesh", "apiserver_admission_webhook_fail_open_count", "alerts runbook"):
         assert said in answer.out
+
+
+async def test_what_nobody_could_ask_is_not_called_quiet(cli: Command) -> None:
+    answer = await cli("alerts", "explain", "LinkerdInjectorFailingOpen", **NO_CLUSTER)
+    assert "not everything is known" in answer.err
+    assert "does not fire" not in answer.out
