@@ -19,9 +19,9 @@ class ExitCode(IntEnum):
     NOT_FOUND = 3
     """An object that was named, or that is needed, does not exist."""
     NEEDS_ATTENTION = 4
-    """A run is paused, blocked or stalled: a person must decide."""
+    """A run is paused, blocked or stalled, alerting is blind or said nothing: a person must look."""
     UNREACHABLE = 5
-    """The API server or NATS cannot be reached."""
+    """The API server, NATS, Prometheus or Alertmanager cannot be reached."""
     FORBIDDEN = 6
     """The identity in use has no right to do this."""
     TIMEOUT = 124
@@ -35,8 +35,8 @@ MEANINGS: dict[ExitCode, str] = {
     ExitCode.FAILED: "refused, failed or unhealthy",
     ExitCode.USAGE: "a flag, an argument or a setting cannot be used",
     ExitCode.NOT_FOUND: "an object does not exist",
-    ExitCode.NEEDS_ATTENTION: "a run is paused, blocked or stalled",
-    ExitCode.UNREACHABLE: "the API server or NATS cannot be reached",
+    ExitCode.NEEDS_ATTENTION: "a run is paused, blocked or stalled, or alerting is blind",
+    ExitCode.UNREACHABLE: "the API server, NATS, Prometheus or Alertmanager cannot be reached",
     ExitCode.FORBIDDEN: "the identity in use has no right to do this",
     ExitCode.TIMEOUT: "--timeout passed first",
     ExitCode.INTERRUPTED: "Ctrl-C",

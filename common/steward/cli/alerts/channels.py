@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from steward.alerting.channels.model import secrets_of
 from steward.alerting.rules import Severity
 from steward.cli.alerts.making import Manner, make_channel, namespace_of, part
 from steward.cli.alerts.matchers import labels
@@ -211,15 +212,9 @@ async def _make(session: Session, spec: AlertChannelSpec, manner: Manner, name: 
     return code
 
 
-def _secrets_of(spec: AlertChannelSpec) -> list[SecretRef]:
-    named = [
-        spec.email.password if spec.email else None,
-        *((spec.slack.webhook, spec.slack.bot_token) if spec.slack else ()),
-        spec.pager_duty.routing_key if spec.pager_duty else None,
-        *((spec.webhook.url_from, spec.webhook.bearer_token) if spec.webhook else ()),
-        spec.teams.webhook if spec.teams else None,
-    ]
-    return [each for each in named if each is not None]
+def _secrets_of(spec: AlertChannelSpec) -> tuple[SecretRef, ...]:
+    told = (spec.email, spec.slack, spec.pager_duty, spec.webhook, spec.teams)
+    return tuple(secret for each in told for secret in secrets_of(each))
 
 
 def _secret(flag: str, written: str) -> SecretRef | None:
