@@ -1,5 +1,6 @@
 """Every mutation there is, from every family."""
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from tests.services.conformance.mutations.mutation import Mutation
 _FAMILIES = sorted(path.stem for path in Path(next(iter(mutations.__path__))).glob("*.py"))
 
 
+@cache
 def all_mutations() -> tuple[Mutation, ...]:
     """In the order of their probes, those of controls last."""
     found: list[Mutation] = []

@@ -72,6 +72,12 @@ class FeatureLine(Model):
     verdict: Verdict | None = None
     state: State = State.UNKNOWN
     reason: CamelCase | None = None
+    cause: str = Field(
+        default="",
+        max_length=64,
+        pattern="^([A-Z][A-Z0-9_]*)?$",
+        description="Code of the likeliest cause of a failure, such as POLICY_DENY; empty where none was found.",
+    )
     message: Sentence = ""
     cycles: int = 0
     at: AwareDatetime | None = None

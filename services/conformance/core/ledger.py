@@ -148,14 +148,16 @@ def told(run: ConformanceRun, results: Iterable[FeatureResult], states: Mapping[
         before = lines.get(result.feature)
         if before is not None and before.at is not None and before.at > result.at:
             continue
-        cause = f"; {result.causes[0].message} {result.causes[0].observed}" if result.causes else ""
+        cause = result.causes[0] if result.causes else None
+        why = f"; {cause.message} {cause.observed}" if cause is not None else ""
         lines[result.feature] = FeatureLine(
             feature=result.feature,
             capability=result.capability,
             verdict=result.verdict,
             state=states[result.feature].state if result.feature in states else State.UNKNOWN,
             reason=result.reason,
-            message=f"{result.message}{cause}"[:_LONGEST],
+            cause=cause.code if cause is not None else "",
+            message=f"{result.message}{why}"[:_LONGEST],
             cycles=max(result.cycle + 1, before.cycles if before else 0),
             at=result.at,
         )

@@ -33,7 +33,8 @@ def run(outcome: str, **status: Json) -> JsonObject:
             "feature": "authz.meshtls",
             "verdict": "Failed",
             "state": "Failing",
-            "message": "POLICY_DENY: an allowed client is refused",
+            "cause": "POLICY_DENY",
+            "message": "an allowed client is refused",
         },
     ]
     said: JsonObject = {
@@ -148,7 +149,9 @@ async def test_status_shows_groups_and_what_is_broken(cli: Command, cluster: Ste
     answer = await cli("conformance", "status")
     assert answer.code == 1
     assert "GROUP" in answer.out
-    assert "authz.meshtls" in answer.out
+    (line,) = (each for each in answer.out.splitlines() if "authz.meshtls" in each)
+    assert line.split()[1:4] == ["authz.meshtls", "Failing", "POLICY_DENY"]
+    assert line.rstrip().endswith("an allowed client is refused")
     as_json = json.loads((await cli("conformance", "status", "-o", "json")).out)
     assert text(as_json, "status", "outcome") == "Failed"
 

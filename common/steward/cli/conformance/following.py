@@ -78,7 +78,8 @@ def happenings(before: ConformanceRun | None, after: ConformanceRun, now: dateti
 
 def _told(line: FeatureLine) -> str:
     verdict = line.verdict.value if line.verdict else ""
-    return f"{line.feature:<32}  {verdict:<13}  {line.state.value:<9}  {line.message}"
+    why = f"{line.cause}: {line.message}" if line.cause else line.message
+    return f"{line.feature:<32}  {verdict:<13}  {line.state.value:<9}  {why}"
 
 
 def _tell(before: Seen | None, after: Seen, now: datetime) -> None:

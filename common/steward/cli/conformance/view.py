@@ -166,13 +166,14 @@ def needing_a_look(features: Sequence[FeatureLine]) -> list[RenderableType]:
             continue
         mark, style = _MARKS[each.verdict]
         state = each.state.value if each.state is not State.UNKNOWN else ""
-        rows.append((Text(mark, style), plain(each.feature, "bold"), state, each.message))
-    return [Text(""), grid(("", "FEATURE", "STATE", "SAID"), rows)] if rows else []
+        rows.append((Text(mark, style), plain(each.feature, "bold"), state, plain(each.cause), each.message))
+    return [Text(""), grid(("", "FEATURE", "STATE", "CAUSE", "SAID"), rows)] if rows else []
 
 
 def _finding(finding: Finding) -> list[RenderableType]:
     told: list[RenderableType] = [Text(""), plain(f"{WARNING} {finding.message}", "yellow")]
-    return [*told, plain(f"  {', '.join(finding.features)}", "dim")]
+    code = f"{finding.cause.code}: " if finding.cause is not None else ""
+    return [*told, plain(f"  {code}{', '.join(finding.features)}", "dim")]
 
 
 def _conclusion(run: ConformanceRun, said: str) -> Text:

@@ -49,7 +49,7 @@ ALPHA = "balancer.alpha.linkerd.io"
 
 
 def _penalty(stage: Stage) -> timedelta:
-    return stage.timings.accrual_penalty * 3
+    return stage.timings.accrual_penalty * 6
 
 
 def _breaker(stage: Stage, kind: str, failures: int) -> dict[str, str]:

@@ -11,7 +11,7 @@ from services.conformance.core.objects import service_port
 from services.conformance.core.orders import Call, Reply
 from services.conformance.core.pages import Page
 from services.conformance.core.probe import Cause, Probe, check
-from services.conformance.core.probes.http import detected, read_around, treated
+from services.conformance.core.probes.http import detected, read_around, treated, treated_as_opaque
 from services.conformance.core.proofs import (
     all_are,
     all_ok,
@@ -92,6 +92,7 @@ CLIENT_FIRST = Probe(
     proof=_first_proof,
     causes=(
         taken_for_http(_FIRST),
+        treated_as_opaque(_FIRST),
         *COMMON,
         skipped_port(PORTS[Port.TCP]),
         DETECT_TIMEOUT,

@@ -12,7 +12,7 @@ from services.conformance.core.decide import Facts, decide
 from services.conformance.core.judge import Which, undecided
 from services.conformance.core.ledger import Said, status_of
 from steward.conformance.results import Capability, FeatureResult, State, Verdict
-from steward.events.conformance import ConformanceOutcome
+from steward.events.conformance import ConformanceOutcome, FoundCause, Rung
 from steward.resources.base import ConditionStatus, ObjectMeta
 from steward.resources.conformance_run import ConformanceRun, ConformanceRunSpec, OwnedNamespace, RunPhase, RunState
 from steward.resources.conformance_suite import ConformanceSuiteSpec, Pace
@@ -99,6 +99,22 @@ def test_a_run_that_goes_through_once_ends_when_everything_was_tried() -> None:
     act = decide(done, facts())
     assert isinstance(act, acts.End)
     assert act.why.reason == ledger.ALL_PROBED
+
+
+def test_a_line_of_the_status_names_the_likeliest_cause_and_says_it() -> None:
+    denied = FoundCause(
+        code="POLICY_DENY", rung=Rung.PROXY, message="A policy denies it.", observed="403", expected="200"
+    )
+    other = denied.model_copy(update={"code": "DNS"})
+    failed = result("mtls.identity", Verdict.FAILED).model_copy(update={"causes": (denied, other)})
+    mended = result("mtls.identity", Verdict.PASSED).model_copy(update={"at": DAWN + timedelta(seconds=1)})
+
+    def told(*results: FeatureResult) -> tuple[str, str]:
+        lines = {each.feature: each for each in status_of(ledger.told(running(), results, {})).features}
+        return lines["mtls.identity"].cause, lines["mtls.identity"].message
+
+    assert told(failed) == ("POLICY_DENY", "because; A policy denies it. 403")
+    assert told(failed, mended) == ("", "because")
 
 
 def test_a_continuous_run_ends_when_its_time_is_up_and_not_before() -> None:

@@ -31,6 +31,7 @@ MUTATIONS = (
     Mutation("mtls.antispoof", network.INBOUND_REDIRECTION_BROKEN, "INBOUND_BYPASSED", Rung.TRAFFIC),
     Mutation("mtls.antispoof", objects.injected("su", "enabled"), control=True),
     Mutation("mtls.require-id", outbound.REQUIRE_ID_IGNORED, "REQUIREMENT_IGNORED", Rung.PROXY),
+    Mutation("mtls.require-id", outbound.HTTP_AS_OPAQUE, "REQUIREMENT_IGNORED", Rung.PROXY),
     Mutation("mtls.require-id", outbound.REQUIRE_ID_REFUSED, "OTHER_IDENTITY", Rung.CONTROL_PLANE),
     Mutation("mtls.tcp", outbound.PLAINTEXT_TO_MESHED, "TCP_PLAINTEXT", Rung.PROXY),
     Mutation("mtls.tcp", told.NO_IDENTITY_OF_ENDPOINTS, "NO_ENDPOINT_IDENTITY", Rung.CONTROL_PLANE),

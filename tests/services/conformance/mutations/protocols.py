@@ -19,6 +19,7 @@ MUTATIONS = (
     Mutation("proto.websocket", outbound.UPGRADE_LOST, "UPGRADE_LOST", Rung.PROXY),
     Mutation("proto.sse", outbound.STREAMS_BUFFERED, "BUFFERED", Rung.TRAFFIC),
     Mutation("proto.tcp.client-first", outbound.TCP_CORRUPTED, "BYTES_CHANGED", Rung.TRAFFIC),
+    Mutation("proto.tcp.client-first", outbound.HTTP_AS_OPAQUE, "TREATED_AS_OPAQUE", Rung.PROXY),
     Mutation("proto.detect-timeout", outbound.DETECT_TOO_LONG, "DETECT_PATIENCE", Rung.PROXY),
     Mutation("proto.detect-timeout", outbound.SERVER_FIRST_BROKEN, "SILENCE_CUT", Rung.TRAFFIC),
     *(

@@ -2,8 +2,10 @@
 
 import pytest
 
+from services.conformance.core.dependencies import grounds_of
 from services.conformance.core.known_causes import COMMON, DATAPATH
 from services.conformance.core.probes import PROBES
+from tests.mutation.canaries import CANARIES, canaries, unwatched
 from tests.mutation.catalogue import all_mutations, unbroken, undoubted
 from tests.services.conformance.mutations.mutation import Mutation
 
@@ -27,6 +29,18 @@ def test_every_probe_can_be_broken_or_says_why_it_cannot_fail() -> None:
 
 def test_every_negative_control_can_be_broken() -> None:
     assert undoubted() == ()
+
+
+def test_every_family_has_a_canary_that_exists() -> None:
+    assert unwatched() == ()
+    assert set(CANARIES) <= {probe.id for probe in PROBES}
+
+
+def test_a_canary_stands_on_nothing_that_its_mutation_breaks() -> None:
+    for row in _ROWS:
+        broken = {each.probe for each in _ROWS if each.name == row.name}
+        for canary in canaries(row):
+            assert not broken & {canary.id, *grounds_of(canary)}, (row, canary.id)
 
 
 def test_no_row_is_there_twice() -> None:

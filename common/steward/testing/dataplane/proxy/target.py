@@ -1,7 +1,6 @@
 """An address in use: what discovery says about it, and the balancers of its backends."""
 
 import asyncio
-from collections.abc import Iterator
 
 from steward.testing.dataplane.config import Backend, Meta, OutboundTarget, Profile
 from steward.testing.dataplane.proxy import outbound_faults as broken
@@ -9,6 +8,7 @@ from steward.testing.dataplane.proxy import outbound_labels as labels
 from steward.testing.dataplane.proxy.balancer import Accrual, Balancer
 from steward.testing.dataplane.proxy.balancer_figures import BalancerFigures
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
+from steward.testing.dataplane.proxy.outdated import backends_of, outdated
 from steward.testing.dataplane.proxy.ports import Discovery
 from steward.testing.dataplane.proxy.routing import Shares
 from steward.testing.dataplane.proxy.stream import Stream
@@ -37,7 +37,7 @@ class Target:
     def current(self) -> OutboundTarget:
         """What is known at present."""
         if self._context.broken(broken.ROUTES_STALE):
-            return self._first
+            return outdated(self._first, self._discovery.current)
         return self._discovery.current
 
     @property
@@ -82,7 +82,7 @@ class Target:
         self._balancers.clear()
 
     def _renew(self) -> None:
-        backends = {(backend.meta, backend.authority): backend for backend in _backends(self.current)}
+        backends = {(backend.meta, backend.authority): backend for backend in backends_of(self.current)}
         accrual = self.current.accrual if self._profile is None else None
         for key in list(self._balancers):
             backend = backends.get(key[1:3])
@@ -98,16 +98,6 @@ class Target:
         if family != "http":
             named |= {"logical": self.current.authority, "concrete": backend.authority or self.current.authority}
         return BalancerFigures(self._context, f"outbound_{family}_balancer", named)
-
-
-def _backends(target: OutboundTarget) -> Iterator[Backend]:
-    for route in (*target.http_routes, *target.grpc_routes, *target.opaque_routes):
-        for rule in route.rules:
-            yield from rule.backends
-    if target.profile is not None:
-        yield from target.profile.overrides
-    if target.default is not None:
-        yield target.default
 
 
 class Settled:

@@ -77,5 +77,5 @@ def test_a_breaker_whose_penalty_may_be_over_when_its_page_is_read_tells_nothing
         found = evidence(healthy, failing=calls(*replies, last), tripped=healthy["before"])
         return proven(probe.proof, STAGE, found).verdict
 
-    assert told(lasted=2) is Verdict.INCONCLUSIVE
-    assert told(lasted=1) is Verdict.FAILED
+    assert told(lasted=4) is Verdict.INCONCLUSIVE
+    assert told(lasted=3) is Verdict.FAILED
