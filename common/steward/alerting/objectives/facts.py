@@ -12,6 +12,8 @@ ANNOTATION_PREFIX = "alerts.steward.linkerd.io/"
 _OPAQUE_PORTS = "config.linkerd.io/opaque-ports"
 _POLICY_CONTROLLER = "linkerd.io/policy-controller"
 _PORTS = re.compile(r"(?P<first>[0-9]{1,5})(-(?P<last>[0-9]{1,5}))?")
+OPAQUE_BY_DEFAULT = frozenset({25, 587, 3306, 4444, 5432, 6379, 9300, 11211})
+"""Ports that proxies do not look into where nobody says otherwise: `proxy.opaquePorts` of Linkerd's charts."""
 GATEWAY = "gateway.networking.k8s.io"
 POLICY = "policy.linkerd.io"
 
@@ -55,6 +57,7 @@ class ServiceFacts:
     external: bool = False
     """It is a name of something outside of the cluster."""
     opaque_ports: frozenset[int] = frozenset()
+    """By annotation, or by default. What an annotation of the namespace says is not known."""
     annotations: Mapping[str, str] = field(default_factory=dict)
     """Those of alerting, here and below."""
 
@@ -151,7 +154,7 @@ def service_facts(service: JsonObject) -> ServiceFacts:
         selector=tuple(sorted(texts(service, "spec", "selector").items())),
         headless=cluster_ip == "None",
         external=text(service, "spec", "type") == "ExternalName",
-        opaque_ports=_opaque_ports(text(service, "metadata", "annotations", _OPAQUE_PORTS)),
+        opaque_ports=_opaque_ports(texts(service, "metadata", "annotations").get(_OPAQUE_PORTS)),
         annotations=_of_alerting(service),
     )
 
@@ -228,7 +231,9 @@ def _port(port: JsonObject) -> PortFacts:
     )
 
 
-def _opaque_ports(said: str) -> frozenset[int]:
+def _opaque_ports(said: str | None) -> frozenset[int]:
+    if said is None:
+        return OPAQUE_BY_DEFAULT
     ports: set[int] = set()
     for word in said.replace(" ", "").split(","):
         match = _PORTS.fullmatch(word)

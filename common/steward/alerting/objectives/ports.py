@@ -69,11 +69,11 @@ def unreachable(service: ServiceFacts) -> Refused | None:
 def opaque(service: ServiceFacts) -> Refused:
     """Why the requests of a Service are not counted whose ports proxies do not look into."""
     said = sorted({port.app_protocol for port in service.ports if port.app_protocol})
-    why = f"appProtocol {', '.join(said)}" if said else "they are opaque by config.linkerd.io/opaque-ports"
+    why = f"appProtocol {', '.join(said)}" if said else "opaque by config.linkerd.io/opaque-ports or by default"
     return Refused(
         "OpaquePorts",
         f"proxies look into no port of Service {service.place.name!r} ({why}), so its requests are not counted: "
-        "write appProtocol http or kubernetes.io/h2c, or leave both out",
+        "if they are HTTP, write appProtocol http or kubernetes.io/h2c",
     )
 
 

@@ -146,15 +146,21 @@ def test_an_http_route_does_not_tell_success_of_grpc_either() -> None:
         service(ports=({"port": 50051, "appProtocol": "grpc"},)),
         service(ports=({"port": 443, "appProtocol": "https"},)),
         service(ports=({"port": 5432, "appProtocol": "linkerd.io/opaque"},)),
-        service(ports=({"port": 5432},), annotations={"config.linkerd.io/opaque-ports": "25,4444, 5000-6000"}),
+        service(ports=({"port": 5000},), annotations={"config.linkerd.io/opaque-ports": "25,4444, 5000-6000"}),
+        service(ports=({"port": 3306},)),
     ],
-    ids=["grpc", "https", "linkerd", "annotation"],
+    ids=["grpc", "https", "linkerd", "annotation", "default"],
 )
 def test_ports_that_proxies_do_not_look_into_are_refused(opaque: JsonObject) -> None:
     for target in (WEB, LIST):
         no = refused(target, mesh(opaque, http=(route(),)))
         assert no.reason == "OpaquePorts"
-        assert "write appProtocol http or kubernetes.io/h2c, or leave both out" in no.message
+        assert "if they are HTTP, write appProtocol http or kubernetes.io/h2c" in no.message
+
+
+def test_an_annotation_replaces_the_ports_that_are_opaque_by_default() -> None:
+    said = service(ports=({"port": 3306},), annotations={"config.linkerd.io/opaque-ports": ""})
+    assert found(WEB, mesh(said)).by is CountedBy.ROUTES
 
 
 def test_what_a_port_says_of_itself_goes_before_the_annotation_of_its_service() -> None:

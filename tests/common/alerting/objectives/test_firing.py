@@ -7,11 +7,12 @@ from datetime import timedelta
 import pytest
 
 from steward.alerting.objectives.rendering import rendered_policy
-from steward.alerting.rules import Severity
-from steward.jsonvalue import JsonObject
+from steward.alerting.rules import Severity, rule_document
+from steward.jsonvalue import Json, JsonObject
 from steward.resources.alert_policy import Granularity, LatencyObjective, Objective, Side, TargetKind, TargetRef
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.monitoring.verdict import Promtool
+from steward.yamlvalue import render_yaml
 from tests.common.alerting.objectives.shop import ADDRESS, FAST, mesh, monitoring, policy, profile, route, service
 from tests.common.alerting.objectives.trials import CLIENT, DEFAULT_ROUTE, PARENT, Series, answers, fires
 
@@ -258,3 +259,34 @@ async def test_a_policy_that_only_warns_warns_of_both(promtool: Promtool) -> Non
     rendered = rendered_policy(policy(severity=Severity.WARNING), mesh(), monitoring())
     series = [answers("200", 550), answers("503", 50)]
     await fires(promtool, rendered, series, burns(severity="warning"), burns(severity="warning", burn="slow"))
+
+
+async def test_an_alert_says_who_fails_how_much_and_against_which_objective(promtool: Promtool) -> None:
+    wanted = policy(granularity=Granularity.ROUTE, team="payments", labels={"tier": "{{ $value }}"})
+    rendered = rendered_policy(wanted, mesh(profiles=(profile(),)), SIX_HOURS)
+    nasty = 'GET /{{ $labels.namespace }} "\\'
+    labels: JsonObject = {
+        **burns(route=nasty),
+        "namespace": "shop",
+        "service": "web",
+        "objective": "success",
+        "side": "client",
+        "policy": "slo",
+        "target": "Service/web",
+        "team": "payments",
+        "tier": "{{ $value }}",
+    }
+    annotations: JsonObject = {
+        "summary": f"web, route {nasty}, spends its error budget too fast",
+        "description": f"8.333% of the requests to web, route {nasty}, fail, seen from the client. The objective is "
+        "99.9 % success over 30d; it burns faster than its budget allows, by 14.4 times over 1h or 6 times over 6h, "
+        "and still does.",
+        "runbook": "LinkerdErrorBudgetBurn",
+    }
+    expected: JsonObject = {"exp_labels": labels, "exp_annotations": annotations}
+    alert: JsonObject = {"eval_time": "2h", "alertname": "LinkerdErrorBudgetBurn", "exp_alerts": [expected]}
+    series: list[Json] = [profiled(how, rate, nasty).render() for how, rate in (("success", 55), ("failure", 5))]
+    test: JsonObject = {"interval": "1m", "input_series": series, "alert_rule_test": [alert]}
+    document: JsonObject = {"evaluation_interval": "1m", "tests": [test]}
+    verdict = await promtool.test_rules(document, render_yaml(rule_document(rendered.groups)))
+    assert verdict.ok, verdict.output
