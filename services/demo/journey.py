@@ -12,6 +12,7 @@ import yaml
 from rich.console import Console
 from rich.live import Live
 
+from services.alerting.settings import AlertingGroup, AlertingSettings, WebhookSettings
 from services.conformance.settings import ConformanceSettings
 from services.demo.cluster import NEW, OLD, Cluster, cluster_of
 from services.demo.narrator import bar, line
@@ -120,6 +121,14 @@ class Stage:
         if member.settings is ConformanceSettings:
             # Nobody made a suite here, so it hears of the upgrade and keeps still: no proxy carries a probe's calls.
             return ConformanceSettings(bus=self.bus, cluster=where, log=_QUIET)
+        if member.settings is AlertingSettings:
+            # There is no Prometheus here: it says so, and keeps still.
+            return AlertingSettings(
+                bus=self.bus,
+                cluster=where,
+                log=_QUIET,
+                alerting=AlertingGroup(webhook=WebhookSettings(port=0)),
+            )
         tools = ToolSettings(artifacts=self.cluster.artifacts, helm=self.cluster.helm, cli_url="", charts_url="")
         tempo = TempoSettings(look_again=_LOOK, ask_again=_SECOND)
         return UpgraderSettings(

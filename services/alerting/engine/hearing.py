@@ -6,7 +6,7 @@ before a restart is asked of the stream, so that a restart repeats nothing.
 
 from collections.abc import Iterable
 from contextlib import aclosing
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.alerting.edges.webhook import Answer
 from services.alerting.metrics import TOLD, WATCHDOG_SEEN, WEBHOOKS
@@ -40,6 +40,8 @@ class Hearing:
         self._instruments = chassis.instruments
         self._known: dict[str, Known] = {}
         self._remembered_at: float | None = None
+        self.watchdog_seen: datetime | None = None
+        """When the Watchdog last came back; None: not since we began."""
 
     @property
     def known(self) -> dict[str, Known]:

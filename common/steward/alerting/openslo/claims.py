@@ -37,8 +37,10 @@ class Claims:
         return dig(self._content, *self._at, *path)
 
     def text(self, *path: str | int) -> str:
-        """The string at `path`, or an empty one."""
+        """The string at `path`, or an empty one; anything else there is named as lost."""
         found = self.take(*path)
+        if found is not None and not isinstance(found, str):
+            self.lose(path, "it is no text")
         return found if isinstance(found, str) else ""
 
     def number(self, *path: str | int) -> float | None:

@@ -157,7 +157,8 @@ class _Writer:
             yield from self._lost_of(objective)
         if self._objectives and not self._targets:
             yield Lost(self._where, "spec.objectives", "they have no target")
-        goals = ((objective, goal_of(objective)) for objective in self._objectives)
+        written = [each for each in self._objectives if shorthand(timedelta(seconds=each.window_seconds)) is not None]
+        goals = ((objective, goal_of(objective)) for objective in written)
         if spec.team and not any(_rows(each, goal) for each, goal in goals if not isinstance(goal, Refused)):
             yield Lost(self._where, "spec.team", "no objective has an alert that would carry it")
 
