@@ -36,18 +36,26 @@ def test_a_right_that_nobody_used_is_found() -> None:
     assert left == {"get leases", "update leases"}
 
 
-@pytest.mark.parametrize("account", ACCOUNTS)
+@pytest.mark.parametrize("account", [*ACCOUNTS, "alerting"])
 def test_no_account_has_a_right_on_everything(account: str) -> None:
     for rule in granted(account):
         assert "*" not in rule.verbs
         assert "*" not in rule.groups
 
 
-def test_only_upgrader_reads_secrets_and_only_those_of_the_control_plane() -> None:
+def test_of_those_that_change_the_mesh_only_upgrader_reads_secrets_and_only_those_of_the_control_plane() -> None:
     readers = {
         (account, rule.namespace) for account in ACCOUNTS for rule in granted(account) if "secrets" in rule.resources
     }
     assert readers == {("upgrader", "linkerd")}
+
+
+def test_alerting_reads_secrets_by_their_names_and_lists_none() -> None:
+    rules = [rule for rule in granted("alerting") if "secrets" in rule.resources]
+    assert {rule.namespace for rule in rules} == {"linkerd", "linkerd-steward"}
+    for rule in rules:
+        assert rule.names, rule.role
+        assert rule.verbs == ("get",), rule.role
 
 
 def test_nobody_deletes_a_definition() -> None:
