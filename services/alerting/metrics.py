@@ -73,6 +73,7 @@ APPLIED = gauge(
 LEADING = gauge(f"{PREFIX}_leading", "1 while this replica is the one that acts.")
 RULES = gauge(f"{PREFIX}_rules", "Rules that are in force.")
 UNREACHABLE = gauge(f"{PREFIX}_unreachable", "1 while something of the monitoring does not answer.")
+WATCHDOG_SILENT = gauge(f"{PREFIX}_watchdog_silent", "1 while the Watchdog does not come back through Alertmanager.")
 WEBHOOKS = counter(f"{PREFIX}_webhooks_total", "What Alertmanager told us, by what became of it.", "result")
 TOLD = counter(f"{PREFIX}_told_total", "Events said of alerts.", "event")
 POSTED = counter(f"{PREFIX}_posted_alerts_total", "Alerts of our own, told to Alertmanager.")
@@ -81,6 +82,7 @@ METRICS: tuple[Metric, ...] = (
     LEADING,
     RULES,
     UNREACHABLE,
+    WATCHDOG_SILENT,
     WEBHOOKS,
     TOLD,
     POSTED,

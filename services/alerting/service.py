@@ -30,11 +30,12 @@ from services.alerting.engine.announcing import Announcing
 from services.alerting.engine.applying import Applying
 from services.alerting.engine.bell import Bell
 from services.alerting.engine.exporting import Exporting
-from services.alerting.engine.hearing import Hearing
+from services.alerting.engine.hearing import WATCHDOG, Hearing
 from services.alerting.engine.leftovers import Leftovers
 from services.alerting.engine.looking import Looking
 from services.alerting.engine.means import Ways
 from services.alerting.engine.own_alerts import OwnAlerts, Silencing
+from services.alerting.engine.watchdog import Watchdog
 from services.alerting.settings import AlertingGroup, AlertingSettings
 from steward.alerting.pack import shipped_pack
 from steward.bus.errors import BusClosed, BusError
@@ -176,8 +177,16 @@ class Alerting:
                 tasks.create_task(own.hear(tempo.begin_again), name="hear events")
                 tasks.create_task(own.keep_telling(tempo.refresh), name="tell own alerts")
                 tasks.create_task(self._compare(self._around.alertmanager), name="compare alerts")
+                watchdog = Watchdog(chassis, self._hearing, self._around.alertmanager, self._linkerd, self._barks)
+                tasks.create_task(
+                    watchdog.watch(tempo.watchdog, tempo.look_again, tempo.ends_after), name="wait for the Watchdog"
+                )
                 silencing = Silencing(chassis, self._around.alertmanager, self._exporting.upgrades, _muted())
                 tasks.create_task(silencing.keep(tempo.refresh), name="silence")
+
+    def _barks(self) -> bool:
+        """Whether a rule is in force by which the Watchdog fires."""
+        return any(f"alert: {WATCHDOG}\n" in content for content in self._applying.standing.rules.values())
 
     async def _apply(self) -> None:
         await self._watched.synced()

@@ -148,7 +148,8 @@ TABLES: tuple[tuple[type[Kind], JsonObject, JsonObject, str], ...] = (
         """,
     ),
 )
-each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind_name)
+# What has a namespace is tried in test_alert_resources.
+each_kind = pytest.mark.parametrize("kind", RESOURCES, ids=lambda kind: kind.kind_name)
 
 
 def each_mistake(mistakes: tuple[Mistake, ...]) -> pytest.MarkDecorator:

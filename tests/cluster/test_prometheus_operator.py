@@ -38,7 +38,7 @@ from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.nats import free_ports
 from steward.testing.toolboxes.settings import ToolboxSettings
 from steward.testing.toolboxes.toolbox import GoMissing
-from tests.common.alerting.channels.specimens import CURRENT, HOME, KINDS, channel
+from tests.common.alerting.channels.specimens import CURRENT, HOME, OBJECTS, channel
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 LABELS = {"release": "kube-prometheus"}
@@ -75,8 +75,9 @@ async def kube(scenario_cluster: Cluster) -> AsyncIterator[Kube]:
 
 
 @pytest.fixture(scope="module")
-def at_work(scenario_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The operator itself."""
+def at_work(kube: Kube, scenario_cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The operator itself. A kind that is not there when it starts it leaves alone for ever."""
+    assert kube.address
     settings = ToolboxSettings.from_environment()
     try:
         program = operator(settings)
@@ -114,8 +115,8 @@ def rules() -> dict[str, str]:
 
 async def routes(kube: Kube) -> dict[str, str]:
     """Channels of every kind that objects can say, with and without quiet times, and Steward's own."""
-    channels = [channel(SHOP, kind, **KINDS[kind]) for kind in KINDS]
-    channels.append(channel(HOME, "quiet", **KINDS["hook"], quiet=[{"begins": "22:00", "ends": "06:00"}]))
+    channels = [channel(SHOP, kind, **OBJECTS[kind]) for kind in OBJECTS]
+    channels.append(channel(HOME, "quiet", **OBJECTS["hook"], quiet=[{"begins": "22:00", "ends": "06:00"}]))
     write = channels_as_objects(LABELS)
     units = [write(await _made(kube, each), TARGET) for each in channels]
     own = own_content(TARGET, LABELS)

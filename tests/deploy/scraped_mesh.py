@@ -36,6 +36,7 @@ class Pod:
             "metadata": {"name": self.name, "namespace": self.namespace, "labels": dict(self.labels)},
             "spec": {
                 "schedulerName": "nobody",
+                "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
                 "automountServiceAccountToken": False,
                 "containers": [_container(*each) for each in self.containers],
                 "initContainers": [{**_container(*each), "restartPolicy": "Always"} for each in self.sidecars],
@@ -124,7 +125,8 @@ def _is_admin(port: str) -> bool:
 
 def _container(name: str, ports: Ports) -> JsonObject:
     listed: list[JsonObject] = [{"name": port, "containerPort": number} for port, number in ports]
-    return {"name": name, "image": "registry.example/nothing:1", "ports": [*listed]}
+    security: JsonObject = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    return {"name": name, "image": "registry.example/nothing:1", "ports": [*listed], "securityContext": security}
 
 
 def _containers(found: Iterable[JsonObject]) -> Containers:

@@ -210,10 +210,8 @@ def test_an_overlay_is_accepted_as_a_dry_run_and_twice_for_real(
     shell: Shell, scenario_cluster: Cluster, overlay: str
 ) -> None:
     shell.run("kubectl apply --server-side -k deploy/crds")
-    shell.run(
-        "until kubectl get releasecatalogs,upgradeplans,upgradepolicies,conformancesuites,alertpolicies; "
-        "do sleep 0.2; done"
-    )
+    kinds = "releasecatalogs,upgradeplans,upgradepolicies,conformancesuites,alertpolicies"
+    shell.run(f"until kubectl get {kinds}; do sleep 0.2; done")
     shell.run("kubectl create namespace linkerd-steward")
     apply = f"kubectl apply --server-side --force-conflicts -k deploy/overlays/{overlay}"
     shell.run(f"{apply} --dry-run=server")

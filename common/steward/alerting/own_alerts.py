@@ -65,7 +65,11 @@ ISSUER_UPDATE_SKIPPED = OwnAlert(
 INJECTION_SKIPPED = OwnAlert(
     "LinkerdInjectionSkipped", Severity.INFO, "The injector leaves a pod out though nobody asked it to."
 )
+ALERTING_SILENT = OwnAlert(
+    "LinkerdAlertingSilent", Severity.CRITICAL, "The alert that always fires does not come back: nobody would be told."
+)
 OWN_ALERTS = (
+    ALERTING_SILENT,
     UPGRADE_PAUSED,
     UPGRADE_HELD,
     STEP_FAILING,

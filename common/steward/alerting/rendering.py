@@ -66,7 +66,7 @@ def render(pack: Pack, monitoring: Monitoring, changes: ControlPlane = _AS_SHIPP
         for alert in group.alerts:
             if alert.name in changes.exclude:
                 continue
-            tiers, why = _changed_tiers(alert, wanted.get(alert.name))
+            tiers, why = changed_tiers(alert, wanted.get(alert.name))
             refused += why
             for tier in tiers:
                 chosen = choose(tier, monitoring)
@@ -121,7 +121,7 @@ def _lacking(alert: PackAlert, tier: Tier, missing: tuple[Missing, ...]) -> Left
     return LeftOut(alert.name, LeftOutReason.METRIC_MISSING, told, tier.severity)
 
 
-def _changed_tiers(alert: PackAlert, change: PackChange | None) -> tuple[tuple[Tier, ...], list[LeftOut]]:
+def changed_tiers(alert: PackAlert, change: PackChange | None) -> tuple[tuple[Tier, ...], list[LeftOut]]:
     """The tiers as a policy wants them, and what of the change means nothing.
 
     The severity of a change names the tier, where the alert has several; one that no tier has makes one tier of it.
@@ -168,7 +168,7 @@ def _rules(alert: PackAlert, tier: Tier, expr: str, monitoring: Monitoring, runb
             annotations["runbook_url"] = f"{runbooks.rstrip('/')}/{alert.runbook.lower()}"
         yield Alerting(
             alert=alert.name,
-            expr=_written_out(expr, tier, monitoring, component),
+            expr=written_out(expr, tier, monitoring, component),
             severity=tier.severity,
             lasting=tier.lasting,
             labels=labels,
@@ -176,7 +176,7 @@ def _rules(alert: PackAlert, tier: Tier, expr: str, monitoring: Monitoring, runb
         )
 
 
-def _written_out(expr: str, tier: Tier, monitoring: Monitoring, component: str = "") -> str:
+def written_out(expr: str, tier: Tier, monitoring: Monitoring, component: str = "") -> str:
     """A template of `tier` as a query. Raise ValueError where the monitoring names a namespace that is none."""
     if _NAMESPACE.fullmatch(monitoring.linkerd_namespace) is None:
         raise ValueError(f"{monitoring.linkerd_namespace!r} is no name of a namespace")

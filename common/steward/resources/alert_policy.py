@@ -171,7 +171,8 @@ class AlertPolicy(Resource):
     spec: AlertPolicySpec = Field(
         json_schema_extra=rules(
             (
-                "has(self.controlPlane) || has(self.objectives) || has(self.rules)",
+                "has(self.controlPlane) || (has(self.objectives) && size(self.objectives) > 0) || "
+                "(has(self.rules) && size(self.rules) > 0)",
                 "a policy says something: controlPlane, objectives of targets, or rules",
             ),
             (

@@ -8,6 +8,7 @@ from services.alerting.core.exported.exposition import Facts, exposition
 from services.alerting.edges.gauges import show
 from services.alerting.edges.mesh_facts import MeshFacts
 from services.alerting.engine.looking import Sighting
+from services.alerting.metrics import UNREACHABLE
 from steward.alerting.silences import RunInProgress
 from steward.linkerd.version import Version
 from steward.mesh.view import MeshView
@@ -51,7 +52,9 @@ class Exporting:
     async def _show(self, every: timedelta) -> None:
         while True:
             self._facts = await self._mesh.look()
-            scrapes = self._seen().scrapes
+            seen = self._seen()
+            scrapes = seen.scrapes
+            self._instruments.set(UNREACHABLE, float(bool(seen.problems)))
             shown = await asyncio.to_thread(exposition, self._facts, scrapes.scrapes, scrapes.unread)
             show(self._instruments, shown)
             unread = frozenset(str(each) for each in shown.unread)

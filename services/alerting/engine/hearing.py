@@ -90,9 +90,15 @@ class Hearing:
         for old in [each for each in self._known.values() if settled_before(each, self._clock.now(), _MEMORY)]:
             del self._known[old.fingerprint]
 
+    async def say_ourselves(self, alert: TellingAlert) -> None:
+        """Say of an alert what Alertmanager may be unable to tell us; told by it as well, it is the same event."""
+        await self.remember()
+        await self._take(alert)
+
     async def _take(self, alert: TellingAlert) -> None:
         if alert.labels.get("alertname") == WATCHDOG:
-            self._instruments.set(WATCHDOG_SEEN, self._clock.now().timestamp())
+            self.watchdog_seen = self._clock.now()
+            self._instruments.set(WATCHDOG_SEEN, self.watchdog_seen.timestamp())
             return
         found = heard(self._known.get(alert.fingerprint), alert)
         await self._say(found.transitions)

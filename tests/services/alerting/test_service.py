@@ -1,15 +1,17 @@
 """The service beside a real Prometheus and a real Alertmanager: from a policy to a message, and back to an event."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from steward.alerting.webhook import fingerprint
 from steward.events.alerts import AlertFiring, AlertPolicyApplied, AlertResolved
 from steward.jsonvalue import JsonObject, text
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.monitoring.webhooks import WebhookSink
-from tests.services.alerting.running import World, world
+from tests.services.alerting.running import HOME, World, world
 
 pytestmark = pytest.mark.monitoring
 
@@ -61,3 +63,18 @@ async def test_a_broken_edit_leaves_the_last_good_rules_in_force_and_says_so_eve
         around.policy("mine", ALWAYS)
         await around.policy_says("mine", "InForce", "Applied")
         assert replica.sample("applied", target="Files", object="AlertPolicy/shop/mine") == 1
+
+
+async def test_a_watchdog_that_does_not_come_back_is_told_on_the_bus_though_alertmanager_is_dead(around: World) -> None:
+    group = around.group()
+    impatient = group.tempo.model_copy(update={"watchdog": timedelta(seconds=5)})
+    async with around.running(group.model_copy(update={"tempo": impatient})) as replica:
+        around.policy("control-plane", {"controlPlane": {}}, HOME)
+        await around.policy_says("control-plane", "InForce", "Applied", HOME)
+        await around.alertmanager.kill()
+        silent = await around.event(AlertFiring, lambda event: event.alert == "LinkerdAlertingSilent")
+        assert silent.fingerprint == fingerprint(silent.labels)
+        assert replica.sample("watchdog_silent") == 1
+        await around.alertmanager.start()
+        ended = await around.event(AlertResolved, lambda event: event.alert == "LinkerdAlertingSilent")
+        assert ended.since == silent.since

@@ -21,7 +21,7 @@ from steward.alerting.inhibition import Inhibition
 from steward.alerting.promql import Matcher
 from steward.alerting.rules import seconds
 from steward.jsonvalue import Json, JsonObject
-from steward.resources.alert_channel import AlertChannel, SlackChannel, TeamsChannel
+from steward.resources.alert_channel import AlertChannel, EmailChannel, SlackChannel, TeamsChannel
 
 API_VERSION, KIND = "monitoring.coreos.com/v1alpha1", "AlertmanagerConfig"
 
@@ -110,6 +110,15 @@ def offered(channel: AlertChannel, target: Target) -> Outlet | Refused:
             "NoBotToken",
             "has a bot's token, which AlertmanagerConfig has no field for",
             "use an incoming webhook, slack.webhook, or delivery by files",
+        )
+    mail = found.receiver.destination
+    if isinstance(mail, EmailChannel) and mail.smarthost.startswith("["):
+        return Refused(
+            name,
+            "NoIpv6Smarthost",
+            f"has the mail server {mail.smarthost!r}, whose brackets the operator loses: Alertmanager then refuses its "
+            "whole configuration",
+            "name the mail server, or use delivery by files",
         )
     if found.mute_time is not None and found.mute_time.time_zone:
         return Refused(

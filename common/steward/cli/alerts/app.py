@@ -8,7 +8,7 @@ from steward.cli.alerts.explaining import explain
 from steward.cli.alerts.listing import list_alerts
 from steward.cli.alerts.objects import channels as list_channels
 from steward.cli.alerts.objects import policies as list_policies
-from steward.cli.alerts.packs import pack
+from steward.cli.alerts.packs import pack, runbook
 from steward.cli.alerts.past import history, watch
 from steward.cli.alerts.renders import render
 from steward.cli.alerts.routes import route
@@ -24,6 +24,7 @@ app.command("watch")(watch)
 app.command("history")(history)
 app.command("explain")(explain)
 app.command("pack")(pack)
+app.command("runbook")(runbook)
 app.command("policies")(list_policies)
 app.command("channels")(list_channels)
 app.command("check")(check)

@@ -47,15 +47,24 @@ class Explained:
 
     name: str
     current: Sequence[CurrentAlert] = ()
+    asked: bool = False
+    """Whether Alertmanager said which alerts fire; where it did not, nobody knows that this one does not."""
     in_force: Sequence[RuleInForce] = ()
     shipped: Sequence[PackedRule] = ()
+    runbook: str = ""
+    """The page that says what to do; empty where there is none."""
 
     @property
-    def runbook(self) -> str:
-        """The page that says what to do; empty where there is none."""
+    def known(self) -> bool:
+        """Whether anybody knows it."""
+        return bool(self.current or self.in_force or self.shipped or self.runbook)
+
+    @property
+    def page(self) -> str:
+        """An address, or the name of a page that is shipped; empty where there is neither."""
         told = [each.annotations for each in self.in_force] + [each.annotations for each in self.current]
         said = next((each["runbook"] for each in told if each.get("runbook")), "")
-        return said or (self.shipped[0].alert.runbook if self.shipped else "")
+        return said or self.runbook
 
 
 def rules_named(groups: Sequence[JsonObject], name: str) -> list[RuleInForce]:
@@ -90,21 +99,23 @@ def explained_document(found: Explained) -> JsonObject:
         "firing": current,
         "rules": in_force,
         "shipped": shipped,
-        "runbook": found.runbook,
+        "runbook": found.page,
     }
 
 
-def explained_report(found: Explained, now: datetime, *, asked: bool) -> RenderableType:
-    """For people; `asked`: whether Alertmanager was asked where it fires."""
+def explained_report(found: Explained, now: datetime) -> RenderableType:
+    """For people."""
     parts: list[RenderableType] = []
     if found.shipped:
         parts.append(rule_report(found.shipped))
     else:
         parts.append(plain(found.name, "bold"))
     parts += _in_force(found.in_force)
-    parts += _current(found, now) if asked else []
-    if found.runbook and not found.shipped:
-        parts += [Text(""), plain(f"Runbook: {found.runbook}")]
+    parts += _current(found, now) if found.asked else []
+    if found.page:
+        shipped = found.page == found.runbook
+        how = f"linkerd steward alerts runbook {found.page}" if shipped else found.page
+        parts += [Text(""), plain(f"What to do: {how}")]
     return Group(*parts)
 
 

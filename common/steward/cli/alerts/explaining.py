@@ -1,14 +1,16 @@
 """`alerts explain`: all that is known of one alert."""
 
 import re
+from dataclasses import replace
 from typing import Annotated
 
 import typer
 
 from steward.alerting.pack import shipped_pack
+from steward.alerting.runbooks import runbook_names
 from steward.cli.alerts.current import CurrentAlert
 from steward.cli.alerts.explained import Explained, RuleInForce, explained_document, explained_report, rules_named
-from steward.cli.alerts.packed import PackedRule, packed
+from steward.cli.alerts.packed import packed
 from steward.cli.alerts.reach import Monitors, alertmanager, prometheus
 from steward.cli.alerts.target import For
 from steward.cli.exit_codes import ExitCode
@@ -38,13 +40,13 @@ async def explain(
     Example: linkerd steward alerts explain LinkerdInjectorFailingOpen
     """
     if offline:
-        found = Explained(wanted, shipped=_shipped(session, wanted))
+        found = _shipped(session, wanted)
     else:
         async with limit(timeout):
             found = await _asked(session, where, wanted)
-    if not (found.current or found.in_force or found.shipped):
+    if not found.known:
         raise _nobody_knows(wanted)
-    report = explained_report(found, session.clock.now(), asked=not offline)
+    report = explained_report(found, session.clock.now())
     show_document(explained_document(found), output, report, session.environment)
     return ExitCode.OK
 
@@ -53,8 +55,10 @@ async def _asked(session: Session, where: Monitors, wanted: str) -> Explained:
     problems: list[StewardError] = []
     current: list[CurrentAlert] = []
     rules: list[RuleInForce] = []
+    asked = False
     try:
         current = await _current(session, where, wanted)
+        asked = True
     except StewardError as error:
         problems.append(error)
     name = current[0].alert if current else wanted
@@ -63,12 +67,12 @@ async def _asked(session: Session, where: Monitors, wanted: str) -> Explained:
             rules = rules_named(await api.groups(), name)
     except StewardError as error:
         problems.append(error)
-    shipped = _shipped(session, name)
-    if problems and not (current or rules or shipped):
+    found = replace(_shipped(session, name), current=current, asked=asked, in_force=rules)
+    if problems and not found.known:
         raise problems[0]
     for each in problems:
         note(f"not everything is known: {told(each).message}")
-    return Explained(name, current, rules, shipped)
+    return found
 
 
 async def _current(session: Session, where: Monitors, wanted: str) -> list[CurrentAlert]:
@@ -79,8 +83,9 @@ async def _current(session: Session, where: Monitors, wanted: str) -> list[Curre
     return [each for each in found if each.alert == wanted]
 
 
-def _shipped(session: Session, name: str) -> tuple[PackedRule, ...]:
-    return packed(For().monitoring(session.linkerd_namespace)).of(name)
+def _shipped(session: Session, name: str) -> Explained:
+    page = next((each for each in runbook_names() if each == name), "")
+    return Explained(name, shipped=packed(For().monitoring(session.linkerd_namespace)).of(name), runbook=page)
 
 
 def _nobody_knows(wanted: str) -> Refusal:

@@ -153,7 +153,6 @@ def rule_report(rules: Sequence[PackedRule]) -> RenderableType:
         ]
         parts += [Text(""), head, grid(("", ""), [(name, value) for name, value in lines if value])]
         parts.append(plain(each.rule.expr, "dim"))
-    parts += [Text(""), plain(f"What to do: linkerd steward alerts runbook {alert.runbook}")]
     return Group(*parts)
 
 

@@ -35,6 +35,12 @@ class Alertmanager(Daemon):
         self._configuration = configuration
         self._flags = tuple(flags)
 
+    @property
+    def configuration_file(self) -> Path:
+        """What it is started with."""
+        given = self._configuration
+        return given if isinstance(given, Path) else self._folder / "alertmanager.yaml"
+
     def configure(self, configuration: str | Path) -> None:
         """Another configuration, from the next reload or start on."""
         self._configuration = configuration
@@ -58,7 +64,7 @@ class Alertmanager(Daemon):
     def _argv(self) -> Sequence[str]:
         return [
             str(self._tools.alertmanager),
-            f"--config.file={self._file}",
+            f"--config.file={self.configuration_file}",
             f"--web.listen-address={self.address}",
             "--cluster.listen-address=",
             f"--storage.path={self._folder / 'store'}",
@@ -67,15 +73,10 @@ class Alertmanager(Daemon):
 
     def _write_configuration(self) -> None:
         if isinstance(self._configuration, str):
-            self._file.write_text(self._configuration)
+            self.configuration_file.write_text(self._configuration)
         assets = self._folder / ASSETS
         if self._tools.generation is Generation.OLD and not assets.exists():
             assets.symlink_to(self._tools.directory / ASSETS)
-
-    @property
-    def _file(self) -> Path:
-        given = self._configuration
-        return given if isinstance(given, Path) else self._folder / "alertmanager.yaml"
 
 
 def _held(row: JsonObject) -> HeldAlert:

@@ -2,7 +2,7 @@
 
 from steward.alerting.channels.target import OwnWebhook, Target
 from steward.alerting.monitoring import NUMBER
-from steward.jsonvalue import Json, JsonObject
+from steward.jsonvalue import Json, JsonObject, table
 from steward.resources.alert_channel import AlertChannel
 
 HOME = "linkerd-steward"
@@ -34,6 +34,11 @@ KINDS: dict[str, JsonObject] = {
     "hook-with-secret-address": {"webhook": {"urlFrom": {"name": "hook", "key": "url"}}},
     "teams": {"teams": {"webhook": {"name": "teams", "key": "url"}}},
 }
+OBJECTS: dict[str, JsonObject] = {
+    **KINDS,
+    "mail-with-password": {"email": {**table(KINDS["mail-with-password"], "email"), "smarthost": "smtp.acme.org:25"}},
+}
+"""The same as the operator's objects can say them: it loses the brackets of an IPv6 address."""
 NEEDS: dict[str, NUMBER] = {
     "mail": (0, 22),
     "mail-with-password": (0, 25),

@@ -9,7 +9,7 @@ from steward.alerting.channels.target import OwnWebhook, Target
 from steward.jsonvalue import JsonObject, dig, rows, table, text, walk
 from steward.resources.alert_channel import SecretRef
 from steward.yamlvalue import render_yaml
-from tests.common.alerting.channels.specimens import CURRENT, HOME, KINDS, channel, target
+from tests.common.alerting.channels.specimens import CURRENT, HOME, KINDS, OBJECTS, channel, target
 
 ALL = Operator(Strategy.NONE)
 WITH_TOKEN = Target(
@@ -19,14 +19,14 @@ WITH_TOKEN = Target(
 
 def spec_of(name: str) -> JsonObject:
     """The spec of the object that a channel of this kind becomes."""
-    (found,) = rendered_objects([channel("emojivoto", name, **KINDS[name])], target(), ALL).objects
+    (found,) = rendered_objects([channel("emojivoto", name, **OBJECTS[name])], target(), ALL).objects
     return found.spec
 
 
 def test_every_kind_is_written_as_it_was_when_the_operator_itself_took_it(golden: Callable[[str, str], None]) -> None:
     """The golden file was given to the operator's own conversion (0.93), and what came out of it to amtool."""
-    channels = [channel("emojivoto", kind, **KINDS[kind]) for kind in KINDS]
-    quiet = channel(HOME, "quiet", **KINDS["hook"], quiet=[{"begins": "22:00", "ends": "06:00"}])
+    channels = [channel("emojivoto", kind, **OBJECTS[kind]) for kind in OBJECTS]
+    quiet = channel(HOME, "quiet", **OBJECTS["hook"], quiet=[{"begins": "22:00", "ends": "06:00"}])
     found = rendered_objects([*channels, quiet], WITH_TOKEN, ALL)
     assert found.own is not None
     objects = [found.own.to_json({"release": "prometheus"}), *(each.to_json() for each in found.objects)]
@@ -34,7 +34,7 @@ def test_every_kind_is_written_as_it_was_when_the_operator_itself_took_it(golden
 
 
 def test_each_channel_is_an_object_of_its_own_namespace() -> None:
-    channels = [channel(namespace, "hook", **KINDS["hook"]) for namespace in (HOME, "emojivoto", "books")]
+    channels = [channel(namespace, "hook", **OBJECTS["hook"]) for namespace in (HOME, "emojivoto", "books")]
     found = rendered_objects(channels, target(), ALL)
     assert [(each.namespace, each.name) for each in found.objects] == [
         (HOME, "linkerd-steward-hook"),
@@ -69,8 +69,8 @@ def test_a_bearer_token_is_an_entry_too() -> None:
 
 
 def test_what_the_objects_have_no_field_for_is_refused_with_the_remedy() -> None:
-    zoned = channel(HOME, "zoned", **KINDS["hook"], quiet=[{}], timeZone="Europe/Berlin")
-    found = rendered_objects([channel(HOME, "bot", **KINDS["slack-bot"]), zoned], target(), ALL)
+    zoned = channel(HOME, "zoned", **OBJECTS["hook"], quiet=[{}], timeZone="Europe/Berlin")
+    found = rendered_objects([channel(HOME, "bot", **OBJECTS["slack-bot"]), zoned], target(), ALL)
     assert [(each.object, each.reason) for each in found.refused] == [
         (f"AlertChannel/{HOME}/bot", "NoBotToken"),
         (f"AlertChannel/{HOME}/zoned", "NoTimeZones"),
@@ -78,14 +78,21 @@ def test_what_the_objects_have_no_field_for_is_refused_with_the_remedy() -> None
     assert all("delivery by files" in each.remedy for each in found.refused)
 
 
+def test_a_mail_server_whose_address_the_operator_would_break_is_refused() -> None:
+    mail = channel(HOME, "mail", **KINDS["mail-with-password"])
+    (refused,) = rendered_objects([mail], target(), ALL).refused
+    assert refused.reason == "NoIpv6Smarthost"
+    assert "'[2001:db8::25]:25'" in refused.message
+
+
 def test_teams_needs_an_alertmanager_that_has_it_here_too() -> None:
-    teams = channel(HOME, "teams", **KINDS["teams"])
+    teams = channel(HOME, "teams", **OBJECTS["teams"])
     assert [each.reason for each in rendered_objects([teams], target((0, 27)), ALL).refused] == ["NoTeams"]
     assert len(rendered_objects([teams], target((0, 28)), ALL).objects) == 1
 
 
 def test_a_password_needs_no_new_alertmanager_because_the_operator_reads_it() -> None:
-    found = rendered_objects([channel(HOME, "mail", **KINDS["mail-with-password"])], target((0, 22)), ALL)
+    found = rendered_objects([channel(HOME, "mail", **OBJECTS["mail-with-password"])], target((0, 22)), ALL)
     assert not found.refused
 
 
@@ -101,7 +108,7 @@ def test_a_password_needs_no_new_alertmanager_because_the_operator_reads_it() ->
     ids=str,
 )
 def test_what_the_operators_strategy_hides_is_said(operator: Operator, *, narrowed: bool) -> None:
-    channels = [channel(HOME, "all", **KINDS["hook"]), channel("emojivoto", "own", **KINDS["hook"])]
+    channels = [channel(HOME, "all", **OBJECTS["hook"]), channel("emojivoto", "own", **OBJECTS["hook"])]
     found = rendered_objects(channels, target(), operator)
     said = [each.object for each in found.remarks if each.reason == "NarrowedByOperator"]
     assert said == ([f"AlertChannel/{HOME}/all", f"AlertmanagerConfig/{HOME}/linkerd-steward"] if narrowed else [])

@@ -1,16 +1,23 @@
 """`alerts check`, `render`, `route -f`, `pack` and `explain --offline`: everything that needs no cluster."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 import yaml
 
-from steward.jsonvalue import dig, rows, strings, text
+from steward.alerting.channels.target import Target
+from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
+from steward.cli.alerts.documents import Document
+from steward.cli.alerts.judged import Finding, judged, whereabouts
+from steward.cli.alerts.target import NEWEST
+from steward.jsonvalue import dig, rows, strings, table, text
 from steward.testing.command import Command
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.monitoring.verdict import Amtool, Promtool
 
+HOME = "linkerd-steward"
 WEB = """
 apiVersion: steward.linkerd.io/v1alpha1
 kind: AlertPolicy
@@ -57,69 +64,64 @@ async def test_files_that_are_good_are_said_to_be(cli: Command, folder: Path) ->
     assert "Assumed: Service 'web' is not in these files" in answer.out
 
 
+TEAMS = """
+apiVersion: steward.linkerd.io/v1alpha1
+kind: AlertChannel
+metadata: {name: teams, namespace: shop}
+spec: {teams: {webhook: {name: teams, key: url}}}
+"""
+NO_TARGETS = WEB.replace("targets: [{kind: Service, name: web}]", "")
+SLOW = WEB.replace("successPercent: 99.9", "latency: {withinMilliseconds: 70}")
+TWO_WAYS = MAIL.replace("email:", "slack: {webhook: {name: a, key: b}}, email:")
+UNKNOWN_ALERT = CONTROL_PLANE.replace("{controlPlane: {}}", "{controlPlane: {exclude: [Nonsense]}}")
+
+
+def judge(document: str) -> list[Finding]:
+    documents = [
+        Document("one.yaml", number, content) for number, content in enumerate(yaml.safe_load_all(document), start=1)
+    ]
+    around = whereabouts(Monitoring(ScrapeProfile(ScrapeKind.STEWARD), retention=timedelta(days=15)), HOME)
+    return [each for one in judged(documents, around, Target(HOME, NEWEST)) for each in one.findings if each.refused]
+
+
 @pytest.mark.parametrize(
     ("document", "reason", "said"),
     [
-        pytest.param(WEB.replace("objectives", "objectifs"), "UnknownField", "did you mean objectives?", id="typo"),
-        pytest.param(WEB.replace("99.9", "100"), "Invalid", "less than or equal to 99.999", id="too good"),
-        pytest.param(WEB.replace("name: web, ", ""), "NoName", "give metadata.name", id="no name"),
-        pytest.param(
-            WEB.replace("v1alpha1", "v1"), "UnknownVersion", "write steward.linkerd.io/v1alpha1", id="version"
-        ),
-        pytest.param(WEB.replace("AlertPolicy", "Alertpolicy"), "UnknownKind", "check reads AlertPolicy", id="kind"),
-        pytest.param(
-            WEB.replace("targets: [{kind: Service, name: web}]", ""), "NoTargets", "spec.targets", id="targets"
-        ),
-        pytest.param(
-            WEB.replace("kind: Service", "kind: HTTPRoute"), "NoSuchTarget", "there is no HTTPRoute", id="route"
-        ),
-        pytest.param(
-            WEB.replace("successPercent: 99.9", "latency: {withinMilliseconds: 70}"),
-            "NotABucketBound",
-            "50 ms",
-            id="bound",
-        ),
-        pytest.param(WEB.replace("successPercent: 99.9", ""), "ObjectiveUnclear", "exactly one of", id="objective"),
-        pytest.param(WEB.partition("spec:")[0] + "spec: {}", "Empty", "the policy says nothing", id="empty"),
-        pytest.param(CONTROL_PLANE.replace("linkerd-steward", "shop"), "NotHere", "'linkerd-steward'", id="elsewhere"),
-        pytest.param(
-            CONTROL_PLANE.replace("{controlPlane: {}}", "{controlPlane: {exclude: [Nonsense]}}"),
-            "UnknownAlert",
-            "called Nonsense",
-            id="no such alert",
-        ),
-        pytest.param(
-            MAIL.replace("teams: [checkout]", "namespaces: [pay]"), "ForeignNamespace", "shop only", id="foreign"
-        ),
-        pytest.param(MAIL.replace("smtp:25", "smtp"), "Invalid", "smarthost", id="no port"),
-        pytest.param(MAIL + "---" + MAIL, "Twice", "keep one", id="twice"),
-        pytest.param(
-            MAIL.replace("email:", "slack: {webhook: {name: a, key: b}}, email:"),
-            "NotOneDestination",
-            "one of",
-            id="two",
-        ),
+        (WEB.replace("objectives", "objectifs"), "UnknownField", "did you mean objectives?"),
+        (WEB.replace("99.9", "100"), "Invalid", "less than or equal to 99.999"),
+        (WEB.replace("name: web, ", ""), "NoName", "give metadata.name"),
+        (WEB.replace("v1alpha1", "v1"), "UnknownVersion", "write steward.linkerd.io/v1alpha1"),
+        (WEB.replace("AlertPolicy", "Alertpolicy"), "UnknownKind", "check reads AlertPolicy"),
+        (NO_TARGETS, "NoTargets", "spec.targets"),
+        (WEB.replace("kind: Service", "kind: HTTPRoute"), "NoSuchTarget", "there is no HTTPRoute 'web'"),
+        (SLOW, "NotABucketBound", "50 ms"),
+        (WEB.replace("successPercent: 99.9", ""), "ObjectiveUnclear", "exactly one of successPercent and latency"),
+        (WEB.partition("spec:")[0] + "spec: {}", "Empty", "the policy says nothing"),
+        (CONTROL_PLANE.replace(HOME, "shop"), "NotHere", f"namespace '{HOME}'"),
+        (UNKNOWN_ALERT, "UnknownAlert", "called Nonsense"),
+        (MAIL.replace("teams: [checkout]", "namespaces: [pay]"), "ForeignNamespace", "shop only"),
+        (MAIL.replace("smtp:25", "smtp"), "Invalid", "smarthost"),
+        (f"{MAIL}---{MAIL}", "Twice", "keep one"),
+        (TWO_WAYS, "NotOneDestination", "exactly one of"),
     ],
 )
-async def test_what_would_be_refused_is_named_with_reason_and_remedy(
-    cli: Command, document: str, reason: str, said: str
-) -> None:
+def test_what_would_be_refused_is_named_with_reason_and_remedy(document: str, reason: str, said: str) -> None:
+    findings = judge(document)
+    assert reason in [each.reason for each in findings]
+    assert said in " ".join(f"{each.message} {each.remedy}" for each in findings)
+
+
+async def test_a_refusal_ends_the_check_with_1(cli: Command) -> None:
     path = cli.home / "one.yaml"
-    path.write_text(document)
+    path.write_text(SLOW)
     answer = await cli("alerts", "check", "-f", str(path), "-o", "json", **NO_CLUSTER)
-    assert answer.code == 1, answer.out + answer.err
-    assert answer.err == ""
-    findings = [each for one in rows(json.loads(answer.out), "items") for each in rows(one, "findings")]
-    assert reason in [text(each, "reason") for each in findings if dig(each, "refused")]
-    assert said in " ".join(f"{text(each, 'message')} {text(each, 'remedy')}" for each in findings)
+    assert (answer.code, answer.err) == (1, "")
+    finding = rows(json.loads(answer.out), "items", 0, "findings")[0]
+    assert (text(finding, "reason"), dig(finding, "refused")) == ("NotABucketBound", True)
 
 
 async def test_an_older_target_refuses_more(cli: Command, folder: Path) -> None:
-    (folder / "team.yaml").write_text(
-        MAIL.replace("name: mail", "name: teams").replace(
-            'email: {to: [a@acme.org], sender: b@acme.org, smarthost: "smtp:25"}', "teams: {webhook: {name: t, key: u}}"
-        )
-    )
+    (folder / "team.yaml").write_text(TEAMS)
     newest = await cli("alerts", "check", "-f", str(folder))
     assert newest.code == 0, newest.out
     older = await cli("alerts", "check", "-f", str(folder), "--alertmanager-version", "0.25", "--linkerd", "2.16")
@@ -224,17 +226,18 @@ async def test_what_is_refused_is_left_out_of_what_is_rendered_and_named(cli: Co
 async def test_the_pack_needs_no_cluster(cli: Command) -> None:
     answer = await cli("alerts", "pack", "-o", "json", **NO_CLUSTER)
     assert answer.code == 0, answer.err
-    rules = rows(json.loads(answer.out), "rules")
+    rules = rows(json.loads(answer.out), "items")
     assert len({text(each, "name") for each in rules}) > 34
     for each in rules:
         assert text(each, "severity") in ("critical", "warning", "info", "none")
         assert text(each, "expression")
         assert text(each, "runbook")
-        assert text(each, "versions")
+        assert set(table(each, "versions")) == {"since", "until"}
     renewal = next(each for each in rules if text(each, "name") == "LinkerdProxyCertificateNotRenewing")
     assert strings(renewal, "metrics")
-    table = await cli("alerts", "pack", COLUMNS="200", **NO_CLUSTER)
-    assert "LinkerdProxyCertificateNotRenewing" in table.out
+    older = await cli("alerts", "pack", "--linkerd", "2.16", COLUMNS="200", **NO_CLUSTER)
+    assert "LinkerdProxyCertificateNotRenewing" in older.out
+    assert "LinkerdPolicyErrors (critical) is left out" in older.err
 
 
 async def test_an_alert_of_the_pack_is_explained_offline(cli: Command) -> None:
@@ -242,3 +245,9 @@ async def test_an_alert_of_the_pack_is_explained_offline(cli: Command) -> None:
     assert answer.code == 0, answer.err
     for said in ("Pods start outside of the mesh", "apiserver_admission_webhook_fail_open_count", "alerts runbook"):
         assert said in answer.out
+
+
+async def test_what_nobody_could_ask_is_not_called_quiet(cli: Command) -> None:
+    answer = await cli("alerts", "explain", "LinkerdInjectorFailingOpen", **NO_CLUSTER)
+    assert "not everything is known" in answer.err
+    assert "does not fire" not in answer.out

@@ -24,7 +24,7 @@ from steward.testing.kubernetes.admission import AdmissionRequest, Denied
 from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.kubernetes.faults import BROKEN, THROTTLED, Refuse, WriteMoment
 from steward.testing.kubernetes.server import FakeKubernetes
-from tests.common.alerting.channels.specimens import HOME, KINDS, channel, target
+from tests.common.alerting.channels.specimens import HOME, OBJECTS, channel, target
 
 LABELS = {"release": "kube-prometheus"}
 SUMS = Group("shop/sums", (Recording("shop:requests:sum", "sum(requests)"),))
@@ -79,11 +79,11 @@ async def test_what_was_shown_is_read_back_word_for_word_and_written_once(cluste
 @pytest.mark.usefixtures("cluster")
 async def test_every_kind_of_channel_and_stewards_own_are_taken_and_read_back(kube: Kube) -> None:
     write = channels_as_objects(LABELS)
-    units = [write(channel("shop", kind, **KINDS[kind]), target()) for kind in KINDS]
+    units = [write(channel("shop", kind, **OBJECTS[kind]), target()) for kind in OBJECTS]
     own = own_content(target(), LABELS)
     assert own is not None
     wanted = {f"{HOME}._own": own, **{each.name: each.content for each in units if each.content is not None}}
-    assert len(wanted) == len(KINDS), "a Slack bot is what the objects have no field for"
+    assert len(wanted) == len(OBJECTS), "a Slack bot is what the objects have no field for"
     assert await carrier(kube, ALERTMANAGER_CONFIGS).show(wanted) is None
     assert await carrier(kube, ALERTMANAGER_CONFIGS).good() == wanted
 
