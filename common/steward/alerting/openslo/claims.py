@@ -39,12 +39,18 @@ class Claims:
     def text(self, *path: str | int) -> str:
         """The string at `path`, or an empty one."""
         found = self.take(*path)
+        if found is not None and not isinstance(found, str):
+            self.lose(path, "it is no text")
         return found if isinstance(found, str) else ""
 
     def number(self, *path: str | int) -> float | None:
         """The number at `path`."""
         found = self.take(*path)
-        return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return float(found)
+        if found is not None:
+            self.lose(path, "it is no number")
+        return None
 
     def each(self, *path: str | int) -> Iterator["Claims"]:
         """The members of a list."""
