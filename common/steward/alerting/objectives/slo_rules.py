@@ -29,8 +29,9 @@ GOOD = "steward:slo_good:rate"
 ERRORS = "steward:slo_errors:ratio_rate"
 FAST, SLOW = "fast", "slow"
 """Of the label `burn`: rows that are urgent, and rows that are not."""
+LONGEST_PACE = timedelta(minutes=1)
 BETWEEN_SLOW_LOOKS = timedelta(minutes=2)
-"""At the windows of two hours, a day and three days. Queries see a recording for five minutes, so it must be less."""
+"""At the windows of two hours, a day and three days. Queries see a recording for five minutes, so both must be less."""
 LARGEST_GROUP = 200
 """Rules of one group are evaluated one after the other."""
 _IDENTITY = ("namespace", "policy", "target", "service", "route", "objective", "side", "within")
@@ -91,24 +92,25 @@ class Owner:
 
 
 def slo_groups(owner: Owner, measured: Sequence[Measured], evaluation: timedelta) -> tuple[Group, ...]:
-    """All rules of one owner. `evaluation` is the time between two recordings."""
+    """All rules of one owner. `evaluation`: how often this Prometheus evaluates rules."""
     if not measured:
         return ()
+    pace = min(evaluation, LONGEST_PACE)
     rows = {limit.row for each in measured for limit in each.limits}
     fast = _spans(row for row in rows if row.urgent)
     slow = [span for span in _spans(row for row in rows if not row.urgent) if span not in fast]
     alerts = list(_alerts(owner, measured))
     return (
-        *_groups(f"{owner.title}/requests", [rule for each in measured for rule in _recorded(each)], evaluation),
+        *_groups(f"{owner.title}/requests", [rule for each in measured for rule in _recorded(each)], pace),
         *_groups(
             f"{owner.title}/burn",
-            [*_windows(owner, fast, evaluation), *(alert for alert in alerts if alert.labels["burn"] == FAST)],
-            evaluation,
+            [*_windows(owner, fast, pace), *(alert for alert in alerts if alert.labels["burn"] == FAST)],
+            pace,
         ),
         *_groups(
             f"{owner.title}/slow-burn",
-            [*_windows(owner, slow, evaluation), *(alert for alert in alerts if alert.labels["burn"] == SLOW)],
-            max(evaluation, BETWEEN_SLOW_LOOKS),
+            [*_windows(owner, slow, pace), *(alert for alert in alerts if alert.labels["burn"] == SLOW)],
+            BETWEEN_SLOW_LOOKS,
         ),
     )
 
@@ -133,7 +135,7 @@ def _spans(rows: Iterable[Row]) -> list[timedelta]:
     return sorted({span for row in rows for span in (row.short, row.long)})
 
 
-def _windows(owner: Owner, spans: Sequence[timedelta], evaluation: timedelta) -> Iterator[Recording]:
+def _windows(owner: Owner, spans: Sequence[timedelta], pace: timedelta) -> Iterator[Recording]:
     good = selector(f"{GOOD}{BASE}", *owner.matchers)
     recorded = selector(f"{REQUESTS}{BASE}", *owner.matchers)
     for span in spans:
@@ -143,7 +145,7 @@ def _windows(owner: Owner, spans: Sequence[timedelta], evaluation: timedelta) ->
             yield Recording(f"{ERRORS}{window}", f"1 - {good} / ({requests} > 0)", owner.labels)
             continue
         # By how many recordings there should have been, not by how many there are: hours without traffic count.
-        share = f"{evaluation / span:.12g}"
+        share = f"{pace / span:.12g}"
         yield Recording(f"{REQUESTS}{window}", f"sum_over_time({recorded}[{window}]) * {share}", owner.labels)
         failing = f"1 - sum_over_time({good}[{window}]) * {share} / ({requests} > 0)"
         yield Recording(f"{ERRORS}{window}", failing, owner.labels)

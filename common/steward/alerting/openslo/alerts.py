@@ -53,7 +53,8 @@ def _when(policy: Claims) -> None:
         ("alertWhenNoData", False, "no traffic is no alert"),
     )
     for member, usual, why in wanted:
-        if policy.take("spec", member) not in (None, usual):
+        said = policy.take("spec", member)
+        if said is not None and said is not usual:
             policy.lose(("spec", member), why)
 
 

@@ -46,7 +46,11 @@ class Claims:
     def number(self, *path: str | int) -> float | None:
         """The number at `path`."""
         found = self.take(*path)
-        return float(found) if isinstance(found, int | float) and not isinstance(found, bool) else None
+        if isinstance(found, int | float) and not isinstance(found, bool):
+            return float(found)
+        if found is not None:
+            self.lose(path, "it is no number")
+        return None
 
     def each(self, *path: str | int) -> Iterator["Claims"]:
         """The members of a list."""

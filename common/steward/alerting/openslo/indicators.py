@@ -42,8 +42,9 @@ def measure_of(sli: Claims, namespace: str) -> Measure | None:
     if said != [total.take(*_SPEC, key) for key in _SHARED]:
         sli.lose(("spec", "ratioMetric"), "good and total are not of the same target, looked at in the same way")
         return None
-    good.take(*_SPEC, "success")
-    within = good.take(*_SPEC, "withinMilliseconds")
+    within, success = good.take(*_SPEC, "withinMilliseconds"), good.take(*_SPEC, "success")
+    if success is not None and (success is not True or within is not None):
+        good.lose((*_SPEC, "success"), "what is good is told by success: true, or by withinMilliseconds")
     try:
         return _measure(dict(zip(_SHARED, said, strict=True)), within, namespace)
     except ValueError as error:

@@ -51,5 +51,5 @@ class Shelf:
 
 def _frame_read(part: Claims) -> Claims:
     for member in (("apiVersion",), ("kind",), ("metadata", "name")):
-        part.take(*member)
+        part.text(*member)
     return part

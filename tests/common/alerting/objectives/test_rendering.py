@@ -301,3 +301,13 @@ async def test_everything_together_passes_promtool(
     verdict = await Promtool(each_monitoring_tools).check_rules(json.dumps(rule_document(groups)), lint=True)
     assert verdict.ok, verdict.output
     assert f"{sum(rendered.rules for rendered in renderings)} rules found" in verdict.output
+
+
+@pytest.mark.parametrize(("evaluation", "pace"), [(1, 1), (30, 30), (60, 60), (300, 60)])
+def test_recordings_are_made_more_often_than_queries_forget_them(evaluation: int, pace: int) -> None:
+    rendered = rendered_policy(policy(), mesh(), monitoring(evaluation=timedelta(seconds=evaluation)))
+    assert [group.interval / timedelta(seconds=1) for group in rendered.groups] == [pace, pace, 120]
+    (share,) = {
+        rule.expr.rpartition("* ")[2] for rule in recordings(rendered) if rule.record == "steward:slo_requests:rate1h"
+    }
+    assert float(share) == pytest.approx(pace / 3600)
