@@ -7,7 +7,7 @@ export   certificates, injection, progress, as metrics
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -43,6 +43,7 @@ from steward.alerting.channels.target import OwnWebhook, Target
 from steward.alerting.pack import inhibitions, shipped_pack
 from steward.bus.errors import BusClosed, BusError
 from steward.errors import ConfigurationError
+from steward.jsonvalue import text
 from steward.kube.errors import KubeError
 from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import Address, JsonApi, MonitoringError
@@ -50,7 +51,7 @@ from steward.monitoring.prometheus import Prometheus
 from steward.service.chassis import Chassis
 
 SERVICE = "alerting"
-_LOOK_ANYWAY = timedelta(minutes=5)
+_LONGEST_PAUSE = timedelta(minutes=1)
 
 
 async def serve(chassis: Chassis) -> None:
@@ -116,6 +117,7 @@ class Alerting:
         self._linkerd = settings.cluster.linkerd_namespace
         self._hearing = Hearing(chassis)
         self._announcing = Announcing(chassis, around.chosen.by.value if around.chosen.by else "Nothing")
+        self._channels = RenderingChannels(self._watched, self._target(), self._secrets())
         self._applying = Applying(chassis, self._means())
         self._announce = asyncio.Event()
 
@@ -136,6 +138,8 @@ class Alerting:
             tasks.create_task(self._exporting.run(group.tempo.look_again), name="export")
             tasks.create_task(self._apply(), name="apply")
             tasks.create_task(self._announce_all(), name="announce")
+            tasks.create_task(self._reread(self._channels), name="read secrets again")
+            tasks.create_task(self._catch_up(), name="catch up")
             if self._around.alertmanager is not None:
                 own = OwnAlerts(chassis, self._around.alertmanager, self._linkerd, group.tempo.ends_after)
                 tasks.create_task(own.hear(group.tempo.begin_again), name="hear events")
@@ -145,17 +149,57 @@ class Alerting:
                 tasks.create_task(silencing.keep(group.tempo.refresh), name="silence")
 
     async def _apply(self) -> None:
+        await self._applying.begin()
+        # Rules for a monitoring or a mesh that was not seen yet would be others, and alerts would end and begin anew.
         await self._watched.synced()
+        await self._exporting.looked.wait()
+        await self._looking.look()
         self._bell.ring()
+        pauses = self._pauses()
         while True:
             await self._bell.settled(self._group.tempo.settle)
             try:
                 await self._applying.apply(self._looking.seen)
+                again = not self._applying.settled
             except (KubeError, MonitoringError) as error:
                 self._chassis.log.warning("applied again later", problem=str(error))
-                await self._chassis.clock.sleep(self._group.tempo.begin_again)
-                self._bell.ring()
+                again = True
             self._announce.set()
+            if again:
+                await self._chassis.clock.sleep(next(pauses))
+                self._bell.ring()
+            else:
+                pauses = self._pauses()
+
+    def _pauses(self) -> Iterator[timedelta]:
+        pause = self._group.tempo.begin_again
+        while True:
+            yield pause
+            pause = min(2 * pause, _LONGEST_PAUSE)
+
+    async def _reread(self, channels: RenderingChannels) -> None:
+        """Secrets are read by name, with the right to get them alone: whether they changed is asked."""
+        while True:
+            await self._chassis.clock.sleep(self._group.tempo.reread)
+            try:
+                if await channels.secrets_moved():
+                    self._bell.ring()
+            except KubeError as error:
+                self._chassis.log.warning("secrets of channels were not read again", problem=str(error))
+
+    async def _catch_up(self) -> None:
+        """What Alertmanager told while NATS was away is said without waiting for it to come again."""
+        while True:
+            await self._chassis.clock.sleep(self._group.tempo.begin_again)
+            if not self._hearing.waits:
+                continue
+            try:
+                await self._chassis.bus.reconcile()
+                await self._hearing.catch_up()
+            except BusClosed:
+                raise
+            except BusError as error:
+                self._chassis.log.warning("alerts wait for NATS", problem=str(error))
 
     async def _announce_all(self) -> None:
         """What is in force is said when NATS takes it; nothing waits for that."""
@@ -175,10 +219,12 @@ class Alerting:
     async def _compare(self, alertmanager: Alertmanager) -> None:
         """Ends that nobody was told of, because the alert was silenced or Alertmanager lost it."""
         while True:
-            await self._chassis.clock.sleep(_LOOK_ANYWAY)
+            await self._chassis.clock.sleep(self._group.tempo.compare)
             try:
-                active = [str(each.get("fingerprint", "")) for each in await alertmanager.alerts()]
-                await self._hearing.compare(active)
+                started = await alertmanager.started()
+                if started is None or self._chassis.clock.now() - started < self._group.tempo.compare:
+                    continue
+                await self._hearing.compare(lambda: _fingerprints(alertmanager))
             except BusClosed:
                 raise
             except (BusError, MonitoringError) as error:
@@ -187,13 +233,14 @@ class Alerting:
     def _means(self) -> Means:
         around, group = self._around, self._group
         rendering = RenderingRules(self._watched, around.prometheus, self._home, group.runbooks)
-        channels = RenderingChannels(self._watched, self._target(), self._secrets())
-        rules, routes = self._carriers(channels)
+        rules, routes = self._carriers(self._channels)
         return Means(
             rules=rules,
             routes=routes,
             render_rules=rendering,
-            render_channels=channels,
+            render_channels=self._channels,
+            present=self._looking.present,
+            unreadable=self._watched.unreadable,
             objects=Objects(self._chassis.kube),
             delivery=around.chosen.by.value if around.chosen.by else "Nothing",
             missing=around.chosen.message,
@@ -239,6 +286,10 @@ class Alerting:
             own=OwnWebhook(url, token_file=str(webhook.token_file or "")),
             inhibitions=inhibitions(),
         )
+
+
+async def _fingerprints(alertmanager: Alertmanager) -> Iterable[str]:
+    return [text(each, "fingerprint") for each in await alertmanager.alerts()]
 
 
 def _muted() -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """A channel as it is kept and carried, and all channels as one configuration."""
 
+from pydantic import ValidationError
+
 from services.alerting.core.adoption import Contents
 from services.alerting.core.units import ChannelUnit, Refusal
 from steward.alerting.channels.outlets import Outlet
@@ -7,7 +9,7 @@ from steward.alerting.channels.plain import offered, rendered
 from steward.alerting.channels.target import Target
 from steward.jsonvalue import JsonObject
 from steward.resources.alert_channel import AlertChannel, AlertChannelSpec
-from steward.yamlvalue import parse_yaml, render_yaml
+from steward.yamlvalue import MalformedYaml, parse_yaml, render_yaml
 
 _KINDS = (
     ("email", "Email"),
@@ -40,6 +42,14 @@ def kind_of(spec: AlertChannelSpec) -> str:
 
 def configuration(contents: Contents, target: Target) -> str:
     """alertmanager.yml of the channels that are kept. One that cannot be rendered any more is left out."""
-    channels = [AlertChannel.model_validate(parse_yaml(content)) for content in contents.values()]
-    document = rendered(channels, target).document
+    channels = (_kept(content) for content in contents.values())
+    document = rendered([each for each in channels if each is not None], target).document
     return render_yaml(document) if document is not None else ""
+
+
+def _kept(content: str) -> AlertChannel | None:
+    """None for what another version of Steward kept in other words."""
+    try:
+        return AlertChannel.model_validate(parse_yaml(content))
+    except (ValidationError, MalformedYaml):
+        return None

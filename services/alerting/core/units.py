@@ -8,7 +8,14 @@ from steward.resources.alert_policy import AlertPolicy, TargetStatus
 
 ANNOTATED = "_annotated"
 """In place of a policy's name: what annotations on services and routes ask for. No object can have this name."""
+NOT_CHECKED = "QueryNotChecked"
+"""The reason of a refusal that lasts until Prometheus answers."""
 _SUFFIX = ".yaml"
+
+
+def rule_file(namespace: str, name: str) -> str:
+    """The file of one policy's rules."""
+    return f"{namespace}.{name}{_SUFFIX}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +55,7 @@ class RuleUnit:
     @property
     def file(self) -> str:
         """Its name as a file; a namespace has no dots, so it is the only one of that name."""
-        return f"{self.namespace}.{self.name}{_SUFFIX}"
+        return rule_file(self.namespace, self.name)
 
     @property
     def object(self) -> str:
