@@ -16,7 +16,7 @@ the leader    under a Lease: writes objects and statuses, says what is in force,
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -40,6 +40,7 @@ from services.alerting.settings import AlertingGroup, AlertingSettings
 from steward.alerting.pack import shipped_pack
 from steward.bus.errors import BusClosed, BusError
 from steward.errors import ConfigurationError
+from steward.jsonvalue import text
 from steward.kube.errors import KubeError
 from steward.kube.lease import Leadership, LeadershipLost, Lease, LeaseName
 from steward.monitoring.alertmanager import Alertmanager
@@ -48,7 +49,6 @@ from steward.monitoring.prometheus import Prometheus
 from steward.service.chassis import Chassis
 
 LEASE = "alerting"
-_LOOK_ANYWAY = timedelta(minutes=5)
 _LONGEST_PAUSE = timedelta(minutes=1)
 _APPLY_ANYWAY = 10
 """Looks after which objects are looked at though nothing changed: somebody may have deleted one."""
@@ -118,6 +118,7 @@ class Alerting:
         clients = around.prometheus, around.alertmanager
         ways = Ways(chassis.kube, group, settings.cluster.namespace, around.chosen, clients)
         means = ways.means(self._watched, self._looking)
+        self._secrets_moved = means.secrets_moved
         self._announcing = Announcing(chassis, means.delivery)
         self._applying = Applying(chassis, means)
         self._announce = asyncio.Event()
@@ -142,6 +143,7 @@ class Alerting:
                 self._looking.look_for_ever(chassis.clock, group.tempo.look_again, self._bell.ring), name="look"
             )
             tasks.create_task(self._exporting.run(group.tempo.look_again), name="export")
+            tasks.create_task(self._catch_up(), name="catch up")
             if self._around.chosen.by is Delivery.FILES:
                 tasks.create_task(self._lead(None), name="act")
             else:
@@ -172,6 +174,7 @@ class Alerting:
                 tasks.create_task(self._apply_anyway(), name="apply anyway")
             if self._around.chosen.by is Delivery.FILES:
                 tasks.create_task(self._take_leftovers_away(), name="leftovers")
+                tasks.create_task(self._reread(), name="read secrets again")
             if self._around.alertmanager is not None:
                 own = OwnAlerts(chassis, self._around.alertmanager, self._linkerd, tempo.ends_after)
                 tasks.create_task(own.hear(tempo.begin_again), name="hear events")
@@ -189,25 +192,33 @@ class Alerting:
         return any(f"alert: {WATCHDOG}\n" in content for content in self._applying.standing.rules.values())
 
     async def _apply(self) -> None:
+        await self._applying.begin()
+        # Rules for a monitoring or a mesh that was not seen yet would be others, and alerts would end and begin anew.
         await self._watched.synced()
+        await self._exporting.looked.wait()
+        await self._looking.look()
         self._bell.ring()
-        begin_again = self._group.tempo.begin_again
-        pause = begin_again
+        pauses = self._pauses()
         while True:
             await self._bell.settled(self._group.tempo.settle)
             try:
-                untried = (await self._applying.apply(self._looking.seen)).untried
+                again = (await self._applying.apply(self._looking.seen)).untried
             except (KubeError, MonitoringError) as error:
                 self._chassis.log.warning("applied again later", problem=str(error))
-                untried = True
+                again = True
             self._announce.set()
-            if untried:
-                await self._chassis.clock.sleep(pause)
-                pause = min(2 * pause, _LONGEST_PAUSE)
+            if again:
+                await self._chassis.clock.sleep(next(pauses))
                 self._bell.ring()
             else:
-                pause = begin_again
+                pauses = self._pauses()
                 self._applied.set()
+
+    def _pauses(self) -> Iterator[timedelta]:
+        pause = self._group.tempo.begin_again
+        while True:
+            yield pause
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _apply_anyway(self) -> None:
         """While something waits to be seen: its patience ends. Otherwise now and then."""
@@ -223,6 +234,30 @@ class Alerting:
         await self._applied.wait()
         chassis = self._chassis
         await Leftovers(chassis.kube, chassis.log, self._group.tempo.begin_again).take_away()
+
+    async def _reread(self) -> None:
+        """Secrets are read by name, with the right to get them alone: whether they changed is asked."""
+        while True:
+            await self._chassis.clock.sleep(self._group.tempo.reread)
+            try:
+                if await self._secrets_moved():
+                    self._bell.ring()
+            except KubeError as error:
+                self._chassis.log.warning("secrets of channels were not read again", problem=str(error))
+
+    async def _catch_up(self) -> None:
+        """What Alertmanager told while NATS was away is said without waiting for it to come again."""
+        while True:
+            await self._chassis.clock.sleep(self._group.tempo.begin_again)
+            if not self._hearing.waits:
+                continue
+            try:
+                await self._chassis.bus.reconcile()
+                await self._hearing.catch_up()
+            except BusClosed:
+                raise
+            except BusError as error:
+                self._chassis.log.warning("alerts wait for NATS", problem=str(error))
 
     async def _announce_all(self) -> None:
         """What is in force is said when NATS takes it; nothing waits for that."""
@@ -242,14 +277,20 @@ class Alerting:
     async def _compare(self, alertmanager: Alertmanager) -> None:
         """Ends that nobody was told of, because the alert was silenced or Alertmanager lost it."""
         while True:
-            await self._chassis.clock.sleep(_LOOK_ANYWAY)
+            await self._chassis.clock.sleep(self._group.tempo.compare)
             try:
-                active = [str(each.get("fingerprint", "")) for each in await alertmanager.alerts()]
-                await self._hearing.compare(active)
+                started = await alertmanager.started()
+                if started is None or self._chassis.clock.now() - started < self._group.tempo.compare:
+                    continue
+                await self._hearing.compare(lambda: _fingerprints(alertmanager))
             except BusClosed:
                 raise
             except (BusError, MonitoringError) as error:
                 self._chassis.log.warning("alerts were not compared", problem=str(error))
+
+
+async def _fingerprints(alertmanager: Alertmanager) -> Iterable[str]:
+    return [text(each, "fingerprint") for each in await alertmanager.alerts()]
 
 
 def _muted() -> tuple[str, ...]:

@@ -96,6 +96,11 @@ class TempoSettings(Group):
     """After a change, for others that come with it; 200 edits in a minute are not 200 reloads."""
     look_again: Duration = timedelta(seconds=30)
     """Between two looks at Prometheus and Alertmanager: versions, retention, targets, metrics that are missing."""
+    reread: Duration = timedelta(seconds=30)
+    """Between two looks at the Secrets of channels: a rotation arrives after that long."""
+    compare: Duration = timedelta(minutes=5)
+    """Between two comparisons of what was said to fire with what Alertmanager has. One that has run for less has not
+    been told everything by Prometheus yet, and is not believed."""
     begin_again: Duration = timedelta(seconds=2)
     """After an error, doubled each time up to a minute."""
     refresh: Duration = timedelta(minutes=1)

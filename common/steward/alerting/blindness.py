@@ -38,7 +38,7 @@ class Blind:
 def blind(groups: Iterable[Group], present: Collection[str], known: MetricCatalogue | None = None) -> tuple[Blind, ...]:
     """The alerts of `groups` that ask for metrics which are not among `present`, by name of the alert.
 
-    `present`: names of the metrics that Prometheus has, best over all the time that it remembers. A recorded series is
+    `present`: names of the metrics that Prometheus has, at this time. A recorded series is
     there where all is there that it is made of. What is only asked whether it is absent makes an alert fire, not blind.
     """
     metrics = known or catalogue()
@@ -49,6 +49,14 @@ def blind(groups: Iterable[Group], present: Collection[str], known: MetricCatalo
         if isinstance(rule, Alerting):
             missing.setdefault(rule.alert, set()).update(_sources(rule.expr, recorded, frozenset()) - set(present))
     return tuple(_blind(alert, names, present, metrics) for alert, names in sorted(missing.items()) if names)
+
+
+def metrics_of(groups: Iterable[Group]) -> frozenset[str]:
+    """Every metric that alerts of `groups` ask for, recorded series resolved into theirs."""
+    rules = [rule for group in groups for rule in group.rules]
+    recorded = {rule.record: rule.expr for rule in rules if isinstance(rule, Recording)}
+    alerting = (rule for rule in rules if isinstance(rule, Alerting))
+    return frozenset(name for rule in alerting for name in _sources(rule.expr, recorded, frozenset()))
 
 
 def _sources(expr: str, recorded: Mapping[str, str], seen: frozenset[str]) -> set[str]:

@@ -23,6 +23,8 @@ OWN_APPLICATION = "alerting"
 _CONTROLLERS = frozenset({"destination", "identity", "policy", "proxy-injector", "sp-validator"})
 _LINKERD_JOB = re.compile(r"^(?:.*/)?linkerd-(?:proxy|controller)$")
 _POD_MONITOR = "podMonitor/"
+NOT_SCRAPED = "MeshNotScraped"
+"""The reason of a profile that nothing was seen of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +142,7 @@ def _without_a_mesh(targets: tuple[Target, ...], wished: ScrapeKind | None) -> D
     message = (
         f"none of {len(targets)} active targets is a proxy or a controller of Linkerd: nothing of the mesh is scraped"
     )
-    return Detected(_with_others(profile, targets), "MeshNotScraped", message)
+    return Detected(_with_others(profile, targets), NOT_SCRAPED, message)
 
 
 def _choice(kind: ScrapeKind, kinds: Counter[ScrapeKind], wished: ScrapeKind | None) -> tuple[str, tuple[str, ...]]:

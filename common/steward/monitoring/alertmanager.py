@@ -1,7 +1,7 @@
 """Alertmanager by its v2 API: what it is, the alerts and silences it has, and that it should load its file."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from steward.alerting.monitoring import NUMBER
 from steward.jsonvalue import Json, JsonObject, text
@@ -25,6 +25,14 @@ class Alertmanager:
     async def version(self) -> NUMBER:
         """Of its own."""
         return (await self.status())[0]
+
+    async def started(self) -> datetime | None:
+        """Since when it runs; None where it does not say."""
+        try:
+            found = datetime.fromisoformat(text(await self._api.get("/api/v2/status"), "uptime"))
+        except ValueError:
+            return None
+        return found if found.tzinfo is not None else None
 
     async def configuration(self) -> str:
         """What is in force, with secrets as `<secret>`."""

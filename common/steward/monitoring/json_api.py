@@ -35,6 +35,16 @@ class Refused(MonitoringError):
         self.status = status
         self.said = said
 
+    @property
+    def judges_files(self) -> bool:
+        """Whether a reload was tried and failed; any other no is about who asks, or asks where."""
+        return self.status == httpx.codes.INTERNAL_SERVER_ERROR
+
+    @property
+    def judges_query(self) -> bool:
+        """Whether a query was read and not taken."""
+        return self.status in (httpx.codes.BAD_REQUEST, httpx.codes.UNPROCESSABLE_ENTITY)
+
 
 @dataclass(frozen=True, slots=True)
 class Address:

@@ -1,15 +1,18 @@
 """Prometheus by its HTTP API: what it is, what it has, whether it takes a query, and that it should load its files."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
 from steward.alerting.monitoring import NUMBER
-from steward.jsonvalue import Json, JsonObject, dig, rows, strings, table, text
+from steward.alerting.promql import Matcher
+from steward.jsonvalue import Json, JsonObject, dig, rows, table, text
 from steward.monitoring.json_api import JsonApi, Refused
 
 _RELOAD = timedelta(seconds=30)
+_COUNTING = timedelta(seconds=30)
+NO_SUCH_PATH = 404
 _NUMBERS = re.compile(r"^v?(\d+)\.(\d+)(?:\.(\d+))?")
 _SPAN = re.compile(r"^(?:(\d+)y)?(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+)s)?(?:(\d+)ms)?")
 
@@ -51,14 +54,26 @@ class Prometheus:
     async def objection(self, expr: str) -> str | None:
         """What its own parser has against a query; None: nothing, or it has no way to be asked (before 2.40)."""
         try:
-            await self._api.get("/api/v1/format_query", {"query": expr})
+            await self._api.post("/api/v1/format_query", form={"query": expr})
         except Refused as refused:
-            return None if refused.status == 404 else refused.said
+            if refused.status == NO_SUCH_PATH:
+                return None
+            if not refused.judges_query:
+                raise
+            return refused.said
         return None
 
-    async def metric_names(self) -> frozenset[str]:
-        """Of all series that it has at this time."""
-        return frozenset(strings(await self._api.get("/api/v1/label/__name__/values"), "data"))
+    async def metrics_now(self, names: Iterable[str]) -> frozenset[str]:
+        """Those of `names` that have a series at this moment.
+
+        The names that Prometheus lists are those of all series that its memory still holds, for hours after they ended.
+        """
+        wanted = Matcher.any_of("__name__", sorted(set(names)))
+        if not wanted.value:
+            return frozenset()
+        query = f"group by (__name__) ({{{wanted}}})"
+        answer = await self._api.post("/api/v1/query", form={"query": query}, patience=_COUNTING)
+        return frozenset(text(each, "metric", "__name__") for each in rows(answer, "data", "result"))
 
     async def targets(self) -> Json:
         """Its active targets, as it tells them."""

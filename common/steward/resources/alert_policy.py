@@ -132,7 +132,9 @@ class TargetStatus(Model):
     """What became of one target, or of one rule of one's own."""
 
     target: str = Field(max_length=512, description="Such as Service/web, or Rule/CheckoutTooSlow.")
-    metrics: str = Field(default="", max_length=64, description="ServiceProfile, Routes or Pods: who counts its requests.")
+    metrics: str = Field(
+        default="", max_length=64, description="ServiceProfile, Routes or Pods: who counts its requests."
+    )
     alerts: int = 0
     reason: str = Field(default="Rendered", max_length=128)
     message: Sentence = ""

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from pydantic import ValidationError
+
 from services.alerting.core.adoption import Contents
 from services.alerting.core.operator_documents import Belonging, route_object
 from services.alerting.core.units import ChannelUnit, Refusal
@@ -14,7 +16,7 @@ from steward.alerting.channels.refused import Remark
 from steward.alerting.channels.target import Target
 from steward.jsonvalue import JsonObject
 from steward.resources.alert_channel import AlertChannel, AlertChannelSpec
-from steward.yamlvalue import parse_yaml, render_yaml
+from steward.yamlvalue import MalformedYaml, parse_yaml, render_yaml
 
 OWN_UNIT = "_own"
 """In place of a channel's name: Steward's own webhook, and the inhibitions. No object can have this name."""
@@ -80,6 +82,14 @@ def kind_of(spec: AlertChannelSpec) -> str:
 
 def configuration(contents: Contents, target: Target) -> str:
     """alertmanager.yml of the channels that are kept. One that cannot be rendered any more is left out."""
-    channels = [AlertChannel.model_validate(parse_yaml(content)) for content in contents.values()]
-    document = rendered(channels, target).document
+    channels = (_kept(content) for content in contents.values())
+    document = rendered([each for each in channels if each is not None], target).document
     return render_yaml(document) if document is not None else ""
+
+
+def _kept(content: str) -> AlertChannel | None:
+    """None for what another version of Steward kept in other words."""
+    try:
+        return AlertChannel.model_validate(parse_yaml(content))
+    except (ValidationError, MalformedYaml):
+        return None

@@ -4,7 +4,8 @@ from collections.abc import Collection, Iterable, Mapping
 
 from services.alerting.core.units import ANNOTATED, Refusal, RuleUnit, WatchedAlert
 from services.alerting.core.writing import Unwritten, Writing, as_file
-from steward.alerting.blindness import blind
+from steward.alerting.blindness import blind, metrics_of
+from steward.alerting.families import catalogue
 from steward.alerting.objectives.rendering import RenderedPolicy, rendered_annotations
 from steward.alerting.policy_rules import Whereabouts, policy_rules
 from steward.alerting.rules import Group
@@ -57,6 +58,21 @@ def _annotated_unit(namespace: str, found: RenderedPolicy, write: Writing) -> Ru
     )
 
 
+def needed_metrics(units: Iterable[RuleUnit]) -> frozenset[str]:
+    """Everything whose presence tells whether alerts can fire: what they need, and what shows that it may be absent."""
+    known = catalogue()
+    needed: set[str] = set()
+    for unit in units:
+        needed |= metrics_of(unit.groups)
+        for alert in unit.alerts:
+            needed |= alert.metrics
+    for name in tuple(needed):
+        family = known.family(name)
+        witness = known.family(family.witness) if family is not None else None
+        needed |= set(witness.series) if witness is not None else set()
+    return frozenset(needed)
+
+
 def blind_alerts(unit: RuleUnit, present: Collection[str]) -> Mapping[str, tuple[str, ...]]:
     """Alerts of a unit that cannot fire, and the metrics that they lack."""
     found = {each.alert: each.metrics for each in blind(unit.groups, present) if each.certain}
@@ -65,6 +81,11 @@ def blind_alerts(unit: RuleUnit, present: Collection[str]) -> Mapping[str, tuple
         if not alert.metrics <= names:
             found[alert.name] = tuple(sorted(alert.metrics - names))
     return found
+
+
+def doubtful_alerts(unit: RuleUnit, present: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    """Alerts of a unit of which nobody can tell, and the metrics that they may rightly lack."""
+    return {each.alert: each.metrics for each in blind(unit.groups, present) if not each.certain}
 
 
 def _watched(found: RenderedPolicy) -> tuple[WatchedAlert, ...]:

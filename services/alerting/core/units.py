@@ -8,6 +8,8 @@ from steward.resources.alert_policy import AlertPolicy, TargetStatus
 
 ANNOTATED = "_annotated"
 """In place of a policy's name: what annotations on services and routes ask for. No object can have this name."""
+NOT_CHECKED = "QueryNotChecked"
+"""The reason of a refusal that lasts until Prometheus answers."""
 _SUFFIX = ".yaml"
 
 

@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
+from steward.alerting.rules import Alerting
 from steward.resources.alert_channel import AlertChannelStatus
 from steward.resources.alert_policy import AlertPolicyStatus
 from steward.resources.base import Condition, ConditionStatus, with_condition
@@ -32,6 +33,8 @@ class Sight:
     """What is known of the alerts of one unit. `blind`: alert → metrics that this Prometheus does not have."""
 
     blind: Mapping[str, Iterable[str]]
+    doubtful: Mapping[str, Iterable[str]] = field(default_factory=dict)
+    """Alert → metrics that are not there, as where what they count never happened, or is not installed."""
     firing: int = 0
     known: bool = True
 
@@ -103,11 +106,28 @@ def _sighted(unit: RuleUnit, sight: Sight) -> _Said:
     if not sight.known:
         return ConditionStatus.UNKNOWN, "NotAsked", "which metrics this Prometheus has is not known yet"
     if not sight.blind:
-        return ConditionStatus.TRUE, "MetricsThere", f"every metric of {len(unit.alerts)} alerts is there"
-    first, metrics = next(iter(sorted((name, sorted(missing)) for name, missing in sight.blind.items())))
+        return ConditionStatus.TRUE, "MetricsThere", _in_sight(unit, sight)
+    first, metrics = _first(sight.blind)
     more = f"; {len(sight.blind) - 1} more alerts are blind" if len(sight.blind) > 1 else ""
     message = f"{first} cannot fire: this Prometheus has no {', '.join(metrics)}{more}"
     return ConditionStatus.FALSE, "Blind", message
+
+
+def _in_sight(unit: RuleUnit, sight: Sight) -> str:
+    names = {each.name for each in unit.alerts}
+    names |= {rule.alert for group in unit.groups for rule in group.rules if isinstance(rule, Alerting)}
+    if not sight.doubtful:
+        return f"every metric of {len(names)} alerts is there"
+    first, metrics = _first(sight.doubtful)
+    more = f", and of {len(sight.doubtful) - 1} more alerts" if len(sight.doubtful) > 1 else ""
+    return (
+        f"every metric that must be there is; {', '.join(metrics)} of {first}{more} is not, as where what it counts "
+        "never happened or is not installed"
+    )
+
+
+def _first(found: Mapping[str, Iterable[str]]) -> tuple[str, list[str]]:
+    return next(iter(sorted((name, sorted(missing)) for name, missing in found.items())))
 
 
 def _condition(

@@ -24,6 +24,8 @@ class FileRules:
         try:
             await self._prometheus.reload()
         except Refused as refused:
+            if not refused.judges_files:
+                raise
             return refused.said
         return None
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from steward.errors import ConfigurationError
 
 _PUBLIC, _SECRET = 0o644, 0o640
+_FRESH = ".fresh"
 
 
 class Folder:
@@ -31,7 +32,8 @@ class Folder:
             self.path.mkdir(parents=True, exist_ok=True)
             changed = [name for name, content in contents.items() if self._put(name, content)]
             gone = [each for each in self.path.glob(f"*{self._suffix}") if each.name not in contents]
-            for each in gone:
+            # A process that died while it wrote left half a file, perhaps of a secret.
+            for each in (*gone, *self.path.glob(f".*{self._suffix}{_FRESH}")):
                 each.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigurationError(
@@ -47,7 +49,7 @@ class Folder:
         if target.is_file() and target.read_bytes() == wanted:
             return False
         # A dot in front hides it from the patterns by which rules are loaded.
-        fresh = target.with_name(f".{name}.fresh")
+        fresh = target.with_name(f".{name}{_FRESH}")
         descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, self._mode)
         with os.fdopen(descriptor, "wb") as file:
             file.write(wanted)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from services.alerting.core.units import ChannelUnit, Refusal
 from services.alerting.edges.folder import Folder
@@ -13,24 +13,29 @@ from steward.jsonvalue import text
 from steward.kube.errors import Forbidden
 from steward.resources.alert_channel import SecretRef
 
+Entry = tuple[str, SecretRef]
+"""A namespace, and what is named in it."""
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class ChannelSecrets:
-    """Writes exactly the entries that channels name."""
+    """Writes exactly the entries that channels name. Secrets are read by name, so nobody says when one changes."""
 
     objects: Objects
     folder: Folder
+    _found: dict[Entry, str | Refusal] = field(default_factory=dict, repr=False)
 
     async def laid_out(self, units: Iterable[ChannelUnit]) -> dict[str, Refusal]:
         """Bring the files up to date; channel → why it cannot be served. Raises KubeError where nobody can tell."""
         files: dict[str, str] = {}
         refused: dict[str, Refusal] = {}
+        looked: dict[Entry, str | Refusal] = {}
         kept = self.folder.read()
         for unit in units:
             namespace = unit.channel.metadata.namespace
             for entry in unit.secrets:
                 name = file_name(namespace, entry)
-                found = await self._entry(namespace, entry)
+                found = looked[namespace, entry] = await self._entry(namespace, entry)
                 if isinstance(found, Refusal):
                     refused[unit.name] = found
                     if name in kept:
@@ -39,7 +44,15 @@ class ChannelSecrets:
                 else:
                     files[name] = found
         self.folder.write(files)
+        self._found = looked
         return refused
+
+    async def moved(self) -> bool:
+        """Whether an entry is otherwise than when it was last laid out. Raises KubeError where nobody can tell."""
+        for (namespace, entry), before in tuple(self._found.items()):
+            if await self._entry(namespace, entry) != before:
+                return True
+        return False
 
     async def _entry(self, namespace: str, entry: SecretRef) -> str | Refusal:
         where, key = f"Secret {namespace}/{entry.name}", entry.key

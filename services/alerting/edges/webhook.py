@@ -58,7 +58,8 @@ class Webhook:
         if self._token_file is None:
             return True
         try:
-            wanted = self._token_file.read_text().strip()
+            wanted = self._token_file.read_bytes().strip()
         except OSError:
             return False
-        return bool(wanted) and hmac.compare_digest(shown.encode(), f"Bearer {wanted}".encode())
+        # A header may hold bytes that are no text.
+        return bool(wanted) and hmac.compare_digest(shown.encode(errors="surrogateescape"), b"Bearer " + wanted)

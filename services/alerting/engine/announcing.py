@@ -42,7 +42,10 @@ class Announcing:
         # minute in which it was gone.
         change = f"{_state(self._said)}-{_state(event)}/{now:%Y%m%dT%H%M}"
         id = f"{event.name}/{self._bus.cluster}/{self._delivery}/{change}"
+        # Where the answer is lost, the stream is asked again what was said.
+        self._asked = False
         await self._bus.publish(enclose(event, id=id, cluster=self._bus.cluster, service=SERVICE, time=now))
+        self._asked = True
         self._instruments.count(TOLD, event.name)
         self._said = event
 

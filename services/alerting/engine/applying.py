@@ -1,5 +1,6 @@
 """Policies and channels → what is in force, their statuses, and what is to be told of it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
@@ -7,19 +8,25 @@ from services.alerting import metrics
 from services.alerting.core.adoption import Contents
 from services.alerting.core.loaded import Loaded
 from services.alerting.core.operator_documents import expected
-from services.alerting.core.rule_units import blind_alerts
-from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
+from services.alerting.core.rule_units import blind_alerts, doubtful_alerts, needed_metrics
+from services.alerting.core.units import NOT_CHECKED, ChannelUnit, Refusal, RuleUnit
+from services.alerting.core.unreadable import UNREADABLE, lost
 from services.alerting.core.verdicts import Carried, Sight, channel_status, policy_status
 from services.alerting.edges.objects import Objects
 from services.alerting.engine.adopting import Adopting, Outcome
 from services.alerting.engine.awaiting import Awaiting
-from services.alerting.engine.looking import Sighting, firing_in
+from services.alerting.engine.looking import Sighting
 from steward.clock import Clock
 from steward.errors import StewardError
 from steward.service.chassis import Chassis
 
 RenderRules = Callable[[Sighting], Awaitable[tuple[RuleUnit, ...]]]
 RenderChannels = Callable[[Sighting], Awaitable[tuple[ChannelUnit, ...]]]
+Present = Callable[[frozenset[str]], Awaitable[frozenset[str] | None]]
+"""Which of these metrics have series; None where nobody can tell."""
+Unreadable = Callable[[], Iterable[str]]
+SecretsMoved = Callable[[], Awaitable[bool]]
+"""Whether a Secret of a channel is otherwise than when the channels were last rendered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Standing:
     unknown: bool = False
     """Of something nobody can tell yet: it is to be looked at again."""
     untried: bool = False
-    """Whoever should take it did not answer: it is to be tried again."""
+    """Whoever should take it did not answer, or refused even what was good: it is to be tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +71,10 @@ class Means:
     carriers: Carriers
     render_rules: RenderRules
     render_channels: RenderChannels
+    present: Present
+    unreadable: Unreadable
+    """`AlertPolicy/namespace/name` of what is there and cannot be read: what was good of it stays."""
+    secrets_moved: SecretsMoved
     objects: Objects
     delivery: str
     missing: str
@@ -71,25 +82,40 @@ class Means:
 
 
 @dataclass(frozen=True, slots=True)
+class _Way:
+    """How one kind is brought into force at this moment."""
+
+    carrier: Adopting | None
+    awaited: Awaiting | None
+    loaded: Loaded
+    unseen: str
+    """Why nobody knows yet for what to render; empty where it is known."""
+
+
+@dataclass(frozen=True, slots=True)
 class _Tried:
     """What came of bringing one kind into force. Without an outcome: the sentence why, and how to tell each unit."""
 
+    way: _Way
     outcome: Outcome | None
     problem: str
-    awaited: Awaiting | None
-    loaded: Loaded
+
+    @property
+    def silent(self) -> bool:
+        """Whether the target did not answer, or refused even what was good."""
+        return self.way.carrier is not None and (self.outcome is None or bool(self.problem))
 
     def carried(self, name: str, refusal: Refusal | None) -> Carried:
         """What became of one unit."""
         found = _carried(name, refusal, self.outcome, self.problem)
-        if self.awaited is None or self.outcome is None:
+        if self.way.awaited is None or self.outcome is None:
             return found
-        return self.awaited.judged(name, found, self.outcome, self.loaded)
+        return self.way.awaited.judged(name, found, self.outcome, self.way.loaded)
 
     def standing(self, carried: Mapping[str, Carried]) -> Contents:
         """What is in force."""
         good = self.outcome.in_force if self.outcome is not None else {}
-        if self.awaited is None:
+        if self.way.awaited is None:
             return good
         here = {name for name, each in carried.items() if each.in_force or each.standing}
         return {name: content for name, content in good.items() if name in here}
@@ -105,21 +131,41 @@ class Applying:
         self._means = means
         self.standing = Standing()
 
+    async def begin(self) -> None:
+        """After a start: the rules that were good are in force before the API server is asked for others."""
+        rules = self._means.carriers.rules
+        if rules is None:
+            return
+        try:
+            await rules.begin()
+        except StewardError as error:
+            self._log.warning("what was in force is not shown yet", error=str(error))
+
     async def apply(self, seen: Sighting) -> Standing:
         """Bring all of it into force as far as possible; raises where the API server does not take the statuses."""
         units = await self._means.render_rules(seen)
         channels = await self._means.render_channels(seen)
+        gone = lost(self._means.unreadable())
         by = self._means.carriers
         own = {by.own.name: by.own.content(seen)} if by.own is not None else {}
-        rules = await self._tried(by.rules, {each.file: each.content for each in units}, by.rules_awaited, seen.rules)
-        wanted_routes = {**own, **{each.name: each.content for each in channels}}
-        routes = await self._tried(by.routes, wanted_routes, by.routes_awaited, seen.routes)
-        carried_rules = {each.file: rules.carried(each.file, each.refusal) for each in units}
+        wanted_rules = {**dict.fromkeys(gone.rules), **{each.file: each.content for each in units}}
+        wanted_routes = {**own, **dict.fromkeys(gone.channels), **{each.name: each.content for each in channels}}
+        rules = await self._tried(_Way(by.rules, by.rules_awaited, seen.rules, seen.prometheus_unseen), wanted_rules)
+        routes = await self._tried(
+            _Way(by.routes, by.routes_awaited, seen.routes, seen.alertmanager_unseen), wanted_routes
+        )
+        carried_rules = {
+            **{name: rules.carried(name, UNREADABLE) for name in gone.rules},
+            **{each.file: rules.carried(each.file, each.refusal) for each in units},
+        }
         carried_routes = {
-            each.name: _remarked(routes.carried(each.name, each.refusal), each, seen) for each in channels
+            **{name: routes.carried(name, UNREADABLE) for name in gone.channels},
+            **{each.name: _remarked(routes.carried(each.name, each.refusal), each, seen) for each in channels},
         }
         own_carried = {name: routes.carried(name, None) for name, content in own.items() if content is not None}
         named = (
+            *((found, carried_rules[name]) for name, found in gone.rules.items()),
+            *((found, carried_routes[name]) for name, found in gone.channels.items()),
             *((each.object, carried_rules[each.file]) for each in units),
             *((each.object, carried_routes[each.name]) for each in channels),
             *((by.own.object, each) for each in own_carried.values() if by.own is not None),
@@ -130,10 +176,12 @@ class Applying:
             channels=routes.standing(carried_routes),
             refused=_refused(named),
             unknown=any(each.unknown for _, each in named),
-            untried=any(carrier and not each.outcome for carrier, each in ((by.rules, rules), (by.routes, routes))),
+            untried=rules.silent or routes.silent or any(map(_unchecked, units)),
         )
+        sights = await self._sights(units, seen)
         self._show(named)
-        await self._tell(units, channels, (carried_rules, carried_routes), seen)
+        self._instruments.show(metrics.BLIND, {(name,): float(len(each.blind)) for name, each in sights.items()})
+        await self._tell(units, channels, (carried_rules, carried_routes), sights)
         return self.standing
 
     def rest(self) -> None:
@@ -142,16 +190,20 @@ class Applying:
         self._show(())
         self._instruments.show(metrics.BLIND, {})
 
-    async def _tried(
-        self, carrier: Adopting | None, wanted: Mapping[str, str | None], awaited: Awaiting | None, loaded: Loaded
-    ) -> _Tried:
-        outcome, problem = await self._adopted(carrier, wanted)
-        return _Tried(outcome, problem, awaited, loaded)
+    async def _sights(self, units: Iterable[RuleUnit], seen: Sighting) -> Mapping[str, Sight]:
+        names = await asyncio.to_thread(needed_metrics, units)
+        present = await self._means.present(names)
+        return await asyncio.to_thread(lambda: {each.object: _sight(each, present, seen) for each in units})
 
-    async def _adopted(self, carrier: Adopting | None, wanted: Mapping[str, str | None]) -> tuple[Outcome | None, str]:
-        """What came of it; without an outcome the sentence why."""
-        if carrier is None:
-            return None, self._means.missing
+    async def _tried(self, way: _Way, wanted: Mapping[str, str | None]) -> _Tried:
+        outcome, problem = await self._adopted(way, wanted)
+        return _Tried(way, outcome, problem)
+
+    async def _adopted(self, way: _Way, wanted: Mapping[str, str | None]) -> tuple[Outcome | None, str]:
+        """What came of it; without an outcome the sentence why. What nobody has seen yet is not rendered for."""
+        carrier = way.carrier
+        if carrier is None or way.unseen:
+            return None, way.unseen if carrier else self._means.missing
         try:
             good = await carrier.good()
             # What could not even be rendered stays as it was.
@@ -174,21 +226,17 @@ class Applying:
         units: Iterable[RuleUnit],
         channels: Iterable[ChannelUnit],
         carried: tuple[Mapping[str, Carried], Mapping[str, Carried]],
-        seen: Sighting,
+        sights: Mapping[str, Sight],
     ) -> None:
         rules, routes = carried
         now = self._clock.now()
-        blind_alerts: dict[tuple[str, ...], float] = {}
         for unit in units:
-            sight = _sight(unit, seen)
-            blind_alerts[(unit.object,)] = float(len(sight.blind))
             if unit.policy is not None:
-                status = policy_status(unit, rules[unit.file], sight, now)
+                status = policy_status(unit, rules[unit.file], sights[unit.object], now)
                 await self._means.objects.tell_policy(unit.policy, status)
         for channel in channels:
             status_of = channel_status(channel, routes[channel.name], now)
             await self._means.objects.tell_channel(channel.channel, status_of)
-        self._instruments.show(metrics.BLIND, blind_alerts)
 
 
 def _carried(name: str, refusal: Refusal | None, outcome: Outcome | None, problem: str) -> Carried:
@@ -209,16 +257,22 @@ def _refused(carried: Iterable[tuple[str, Carried]]) -> dict[str, Refusal]:
     return {name: each.refusal for name, each in carried if each.refusal is not None and not each.unknown}
 
 
-def _sight(unit: RuleUnit, seen: Sighting) -> Sight:
-    if seen.metric_names is None:
-        return Sight({}, known=False)
-    return Sight(blind_alerts(unit, seen.metric_names), firing_in(seen.firing, _files(unit, seen)))
+def _unchecked(unit: RuleUnit) -> bool:
+    return unit.refusal is not None and unit.refusal.reason == NOT_CHECKED
+
+
+def _sight(unit: RuleUnit, present: frozenset[str] | None, seen: Sighting) -> Sight:
+    fires = sum(seen.firing.get(file, 0) for file in _files(unit, seen))
+    if present is None:
+        return Sight({}, firing=fires, known=False)
+    return Sight(blind_alerts(unit, present), doubtful_alerts(unit, present), fires)
 
 
 def _files(unit: RuleUnit, seen: Sighting) -> frozenset[str]:
     """Of the unit in Prometheus: those that the operator made of its objects, or its own."""
-    marks = expected(unit.content).marks if unit.content and seen.rules.files else ()
-    return frozenset(seen.rules.files.get(each.object, "") for each in marks) | {unit.file}
+    files = seen.rules.files
+    marks = expected(unit.content).marks if unit.content and files else ()
+    return frozenset(files[each.object] for each in marks if each.object in files) | {unit.file}
 
 
 def _remarked(carried: Carried, unit: ChannelUnit, seen: Sighting) -> Carried:

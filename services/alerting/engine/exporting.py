@@ -14,6 +14,8 @@ from steward.linkerd.version import Version
 from steward.mesh.view import MeshView
 from steward.service.chassis import Chassis
 
+_SOON = timedelta(seconds=1)
+
 
 class Exporting:
     """Keeps a view of the mesh, and shows what follows from it."""
@@ -27,6 +29,8 @@ class Exporting:
         self._mesh = MeshFacts(chassis.kube, self._view)
         self._facts = Facts()
         self._unread: frozenset[str] = frozenset()
+        self.looked = asyncio.Event()
+        """The mesh was seen, or cannot be read."""
 
     async def run(self, every: timedelta) -> None:
         """Until cancelled."""
@@ -61,4 +65,6 @@ class Exporting:
             if unread - self._unread:
                 self._log.warning("not everything of the mesh can be told", problems=sorted(unread - self._unread))
             self._unread = unread
-            await self._clock.sleep(every)
+            if self._view.is_synced or self._view.problems:
+                self.looked.set()
+            await self._clock.sleep(every if self.looked.is_set() else min(every, _SOON))

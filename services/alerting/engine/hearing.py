@@ -1,10 +1,12 @@
 """Alertmanager's webhook → events: each beginning and each end of an alert once, whatever happens on the way.
 
-A post is answered 200 once everything in it is stored; otherwise Alertmanager is told to come again. What was said
+A post is answered 200 once everything in it is stored; otherwise Alertmanager is told to come again. It does not where
+the alert ended meanwhile, so what could not be stored is kept here too, and said when NATS is back. What was said
 before a restart is asked of the stream, so that a restart repeats nothing.
 """
 
-from collections.abc import Iterable
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 from datetime import datetime, timedelta
 
@@ -28,6 +30,10 @@ _STORED_WITHIN = timedelta(seconds=8)
 _MEMORY = timedelta(hours=24)
 _REMEMBER_AGAIN = timedelta(minutes=30)
 """Another replica may have said something meanwhile; for two hours NATS knows an event again that is said twice."""
+_MOST_WAITING = 50_000
+"""Beginnings and ends that wait for NATS; of more, Alertmanager alone remembers."""
+
+_Key = tuple[str, Status, datetime]
 
 
 class Hearing:
@@ -40,6 +46,8 @@ class Hearing:
         self._instruments = chassis.instruments
         self._known: dict[str, Known] = {}
         self._remembered_at: float | None = None
+        self._waiting: dict[_Key, TellingAlert] = {}
+        self._one_by_one = asyncio.Lock()
         self.watchdog_seen: datetime | None = None
         """When the Watchdog last came back; None: not since we began."""
 
@@ -55,21 +63,36 @@ class Hearing:
             self._instruments.count(WEBHOOKS, found.reason)
             self._log.warning("a post of Alertmanager's cannot be read", reason=found.reason, problem=found.message)
             return 400, found.message
+        taken = [self._take(alert) for alert in found.alerts]
         try:
             async with within(self._clock, _STORED_WITHIN):
-                await self.remember()
-                for alert in found.alerts:
-                    await self._take(alert)
+                await self.catch_up()
         except BusClosed:
             raise
         except (BusError, TimeoutError) as error:
             self._instruments.count(WEBHOOKS, "NotStored")
             self._log.warning("alerts wait for NATS", problem=str(error) or "it did not answer in time")
             return 503, "NATS does not take events now: come again"
+        if not all(taken):
+            self._instruments.count(WEBHOOKS, "NotStored")
+            return 503, "too much waits for NATS: come again"
         self._instruments.count(WEBHOOKS, "Stored")
         return 200, "stored"
 
-    async def remember(self) -> None:
+    @property
+    def waits(self) -> bool:
+        """Whether something is yet to be said."""
+        return bool(self._waiting)
+
+    async def catch_up(self) -> None:
+        """Say what waits, in the order in which it was told. Raise BusError where NATS does not take it."""
+        async with self._one_by_one:
+            await self._remember()
+            for key, alert in tuple(self._waiting.items()):
+                await self._learn(heard(self._known.get(alert.fingerprint), alert))
+                self._waiting.pop(key, None)
+
+    async def _remember(self) -> None:
         """Learn what was said before, by us or by another replica."""
         now = self._clock.monotonic()
         if self._remembered_at is not None and now - self._remembered_at < _REMEMBER_AGAIN.total_seconds():
@@ -83,26 +106,39 @@ class Hearing:
                         self._note(heard(self._known.get(said.envelope.data.fingerprint), _as_told(said.envelope.data)))
         self._remembered_at = now
 
-    async def compare(self, active: Iterable[str]) -> None:
-        """Say the end of what Alertmanager has no more; `active` are fingerprints of all that it has."""
-        await self.remember()
-        for ended in ended_unheard(tuple(self._known.values()), active, self._clock.now()):
-            await self._say(ended.transitions)
-            self._note(ended)
+    async def compare(self, ask: Callable[[], Awaitable[Iterable[str]]]) -> None:
+        """Say the end of what Alertmanager has no more; `ask` brings the fingerprints of all that it has."""
+        await self.catch_up()
+        # What it tells while it is asked may be missing in its answer.
+        before = tuple(self._known.values())
+        active = frozenset(await ask())
+        async with self._one_by_one:
+            unchanged = [each for each in before if self._known.get(each.fingerprint) is each]
+            for ended in ended_unheard(unchanged, active, self._clock.now()):
+                await self._learn(ended)
         for old in [each for each in self._known.values() if settled_before(each, self._clock.now(), _MEMORY)]:
             del self._known[old.fingerprint]
 
     async def say_ourselves(self, alert: TellingAlert) -> None:
-        """Say of an alert what Alertmanager may be unable to tell us; told by it as well, it is the same event."""
-        await self.remember()
-        await self._take(alert)
+        """Say of an alert what Alertmanager may be unable to tell us; told by it as well, it is the same event.
 
-    async def _take(self, alert: TellingAlert) -> None:
+        Where NATS does not take it, it waits with all others, and BusError is raised.
+        """
+        self._waiting[_key(alert)] = alert
+        await self.catch_up()
+
+    def _take(self, alert: TellingAlert) -> bool:
         if alert.labels.get("alertname") == WATCHDOG:
             self.watchdog_seen = self._clock.now()
             self._instruments.set(WATCHDOG_SEEN, self.watchdog_seen.timestamp())
-            return
-        found = heard(self._known.get(alert.fingerprint), alert)
+            return True
+        key = _key(alert)
+        if key not in self._waiting and len(self._waiting) >= _MOST_WAITING:
+            return False
+        self._waiting[key] = alert
+        return True
+
+    async def _learn(self, found: Heard) -> None:
         await self._say(found.transitions)
         self._note(found)
 
@@ -116,6 +152,10 @@ class Hearing:
 
     def _note(self, found: Heard) -> None:
         self._known[found.known.fingerprint] = found.known
+
+
+def _key(alert: TellingAlert) -> _Key:
+    return alert.fingerprint, alert.status, alert.since
 
 
 def _as_told(event: AlertEvent) -> TellingAlert:

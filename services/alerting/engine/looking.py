@@ -1,6 +1,8 @@
 """What Prometheus and Alertmanager are and have, looked at again and again, and remembered while they are silent."""
 
-from collections.abc import Callable
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -9,12 +11,15 @@ from structlog.typing import FilteringBoundLogger
 from services.alerting.core.loaded import LoadedRoutes, LoadedRules, routes_loaded, rules_loaded
 from services.alerting.edges.scraping import ScrapesSeen, look_at_scrapes
 from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
+from steward.alerting.scrape_detection import NOT_SCRAPED
 from steward.clock import Clock
 from steward.jsonvalue import JsonObject, rows, text
 from steward.linkerd.version import Version
 from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import MonitoringError
 from steward.monitoring.prometheus import Prometheus
+
+_UNSEEN = "{} has not answered yet: what it is decides what is written for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,17 +31,20 @@ class Sighting:
     """None: not known."""
     scrapes: ScrapesSeen = field(default_factory=ScrapesSeen)
     problems: tuple[str, ...] = ()
-    firing: tuple[JsonObject, ...] = field(default=())
-    """Groups as Prometheus tells them, with the alerts that fire."""
+    prometheus_unseen: str = ""
+    """Why nothing is known of it yet; empty once it has answered, or where there is none."""
+    alertmanager_unseen: str = ""
+    firing: Mapping[str, int] = field(default_factory=dict)
+    """How many alerts fire, by the file of their rules."""
     rules: LoadedRules = field(default_factory=LoadedRules)
     """Of the operator's objects that we made."""
     routes: LoadedRoutes = field(default_factory=LoadedRoutes)
     """Of the operator's objects that we made."""
 
-    def bears_on(self, other: "Sighting") -> bool:
-        """Whether what is rendered, or what is told of it, can differ between the two."""
-        mine = (self.monitoring, self.metric_names, self.problems, self.rules, self.routes)
-        return mine != (other.monitoring, other.metric_names, other.problems, other.rules, other.routes)
+    @property
+    def sight(self) -> "Sighting":
+        """All that rules, routes and statuses follow from."""
+        return replace(self, scrapes=ScrapesSeen())
 
 
 class Looking:
@@ -56,7 +64,12 @@ class Looking:
         self._linkerd = linkerd
         self._forced = forced
         self._log = log
-        self.seen = Sighting(Monitoring(ScrapeProfile(forced or ScrapeKind.CUSTOM)))
+        self._names: frozenset[str] = frozenset()
+        self.seen = Sighting(
+            Monitoring(ScrapeProfile(forced or ScrapeKind.CUSTOM)),
+            prometheus_unseen=_UNSEEN.format("Prometheus") if prometheus else "",
+            alertmanager_unseen=_UNSEEN.format("Alertmanager") if alertmanager else "",
+        )
 
     async def look(self) -> Sighting:
         """Look once at everything that can be asked."""
@@ -68,17 +81,34 @@ class Looking:
                 seen = await ask(seen)
             except MonitoringError as error:
                 problems.append(str(error))
+                if ask == self._ask_prometheus:
+                    # What it had when it last answered says nothing of now.
+                    seen = replace(seen, metric_names=None)
         if problems and problems != list(self.seen.problems):
             self._log.warning("monitoring is not what it should be", problems=problems)
         self.seen = replace(seen, problems=tuple(problems))
         return self.seen
+
+    async def present(self, names: frozenset[str]) -> frozenset[str] | None:
+        """Those of these metrics that have series now; None: nobody can tell. Each look asks for them again."""
+        if self._prometheus is None:
+            return None
+        if not names <= self._names:
+            self._names = names
+            try:
+                found = await self._prometheus.metrics_now(names)
+            except MonitoringError:
+                found = None
+            self.seen = replace(self.seen, metric_names=found)
+        self._names = names
+        return self.seen.metric_names
 
     async def look_for_ever(self, clock: Clock, every: timedelta, then: Callable[[], None]) -> None:
         """Until cancelled; `then` is called where rules or routes would be rendered otherwise, or sight changed."""
         while True:
             before = self.seen
             now = await self.look()
-            if now.bears_on(before):
+            if now.sight != before.sight:
                 then()
             await clock.sleep(every)
 
@@ -88,22 +118,24 @@ class Looking:
             return seen
         about = await prometheus.about()
         scrapes = await look_at_scrapes(prometheus, wished=self._forced)
-        names = await prometheus.metric_names()
-        groups = await prometheus.groups()
+        names = await prometheus.metrics_now(self._names)
+        # In a thread: thousands of rules take a while to read.
+        firing, rules = await asyncio.to_thread(_read, await prometheus.groups())
         monitoring = replace(
             seen.monitoring,
-            scrape=scrapes.detected.profile if scrapes.detected is not None else seen.monitoring.scrape,
+            scrape=_profile(scrapes, seen),
             retention=about.retention,
             evaluation=about.evaluation or seen.monitoring.evaluation,
             prometheus=about.version,
         )
         return replace(
             seen,
+            prometheus_unseen="",
             monitoring=monitoring,
             metric_names=names,
             scrapes=scrapes,
-            firing=tuple(groups),
-            rules=rules_loaded(groups),
+            firing=firing,
+            rules=rules,
         )
 
     async def _ask_alertmanager(self, seen: Sighting) -> Sighting:
@@ -111,16 +143,28 @@ class Looking:
             return seen
         version, configuration = await self._alertmanager.status()
         monitoring = replace(seen.monitoring, alertmanager=version)
-        return replace(seen, monitoring=monitoring, routes=routes_loaded(configuration))
+        return replace(seen, monitoring=monitoring, alertmanager_unseen="", routes=routes_loaded(configuration))
 
 
-def firing_in(groups: tuple[JsonObject, ...], files: frozenset[str]) -> int:
-    """How many alerts of the rules of these files fire."""
-    return sum(
-        1
-        for group in groups
-        if text(group, "file").rpartition("/")[2] in files
-        for rule in rows(group, "rules")
-        for alert in rows(rule, "alerts")
-        if text(alert, "state") == "firing"
-    )
+def _profile(scrapes: ScrapesSeen, seen: Sighting) -> ScrapeProfile:
+    """A Prometheus that has just started has no targets yet; rules are not changed for what one look alone says."""
+    detected, before = scrapes.detected, seen.scrapes.detected
+    if detected is None:
+        return seen.monitoring.scrape
+    if before is not None and before.reason != NOT_SCRAPED and detected.reason == NOT_SCRAPED:
+        return seen.monitoring.scrape
+    return detected.profile
+
+
+def _read(groups: list[JsonObject]) -> tuple[Mapping[str, int], LoadedRules]:
+    return _firing(groups), rules_loaded(groups)
+
+
+def _firing(groups: list[JsonObject]) -> Mapping[str, int]:
+    """How many alerts of the rules of each file fire."""
+    found: Counter[str] = Counter()
+    for group in groups:
+        file = text(group, "file").rpartition("/")[2]
+        states = (text(alert, "state") for rule in rows(group, "rules") for alert in rows(rule, "alerts"))
+        found[file] += sum(state == "firing" for state in states)
+    return dict(found)

@@ -1,12 +1,13 @@
 """What is wanted, rendered for what was found: policies and services → rules, channels → routes."""
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 
 from services.alerting.core.channel_units import Writing as WritingChannel
 from services.alerting.core.channel_units import channel_unit
 from services.alerting.core.rule_units import own_expressions, rule_units
-from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
+from services.alerting.core.units import NOT_CHECKED, ChannelUnit, Refusal, RuleUnit
 from services.alerting.core.writing import Writing, as_file
 from services.alerting.edges.secrets import ChannelSecrets
 from services.alerting.edges.watched import Watched
@@ -22,6 +23,7 @@ from steward.alerting.objectives.facts import (
 )
 from steward.alerting.policy_rules import Whereabouts
 from steward.kube.mesh_resources import GRPC_ROUTES, HTTP_ROUTES, POLICY_HTTP_ROUTES, SERVICE_PROFILES
+from steward.monitoring.json_api import MonitoringError
 from steward.monitoring.prometheus import Prometheus
 
 _REMEMBERED = 10_000
@@ -43,12 +45,17 @@ class RenderingRules:
     async def __call__(self, seen: Sighting) -> tuple[RuleUnit, ...]:
         """Units, each refused whose own queries Prometheus does not take."""
         around = Whereabouts(self._facts(), seen.monitoring, self._home, self._runbooks)
-        units = rule_units(self._watched.policies(), around, self._write)
+        # In a thread: hundreds of policies take seconds, in which others want to be answered.
+        units = await asyncio.to_thread(rule_units, self._watched.policies(), around, self._write)
         return tuple([await self._checked(unit) for unit in units])
 
     async def _checked(self, unit: RuleUnit) -> RuleUnit:
         for expr in own_expressions(unit.groups):
-            objection = await self._objection(expr)
+            try:
+                objection = await self._objection(expr)
+            except MonitoringError as error:
+                message = f"whether Prometheus takes the query {expr!r} cannot be asked: {error}"
+                return replace(unit, content=None, refusal=Refusal(NOT_CHECKED, message))
             if objection is not None:
                 message = f"Prometheus does not take the query {expr!r}: {objection}"
                 return replace(unit, content=None, refusal=Refusal("QueryRefused", message))
@@ -96,6 +103,10 @@ class RenderingChannels:
     def target(self, seen: Sighting) -> Target:
         """The Alertmanager as it was last seen."""
         return replace(self._target, alertmanager=seen.monitoring.alertmanager)
+
+    async def secrets_moved(self) -> bool:
+        """Whether a Secret says otherwise than when the channels were last rendered. Raises KubeError."""
+        return self._secrets is not None and await self._secrets.moved()
 
     async def __call__(self, seen: Sighting) -> tuple[ChannelUnit, ...]:
         """Units, each refused whose secrets are not there."""

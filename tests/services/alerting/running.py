@@ -1,13 +1,16 @@
 """The whole service beside a real Prometheus, a real Alertmanager and a real NATS server, on a fake Kubernetes API."""
 
 import asyncio
+import base64
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from io import BytesIO
 from pathlib import Path
 from typing import TypeVar
 
+import aiohttp
 import yaml
 from prometheus_client import CollectorRegistry, start_http_server
 
@@ -26,7 +29,8 @@ from steward.bus.client import Bus
 from steward.bus.settings import BusSettings
 from steward.bus.streams import Start
 from steward.clock import SystemClock
-from steward.events.base import Event
+from steward.events.alerts import AlertFiring, AlertResolved
+from steward.events.base import Envelope, Event
 from steward.events.subjects import subject_filter
 from steward.jsonvalue import Json, JsonObject, text
 from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, PODS, SECRETS, SERVICES, Resource
@@ -46,6 +50,7 @@ from steward.testing.linkerd_pages.synthetic import MeshPod, SyntheticLinkerd
 from steward.testing.monitoring.alertmanager import Alertmanager
 from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
 from steward.testing.monitoring.tools import MonitoringTools
+from steward.testing.monitoring.waiting import eventually
 from steward.testing.nats import NatsServer, free_ports
 
 PATIENCE = 90.0
@@ -70,6 +75,8 @@ class Replica:
         """End it as a signal would, and wait."""
         self.task.cancel()
         await asyncio.wait([self.task], timeout=PATIENCE)
+        if self.task.done() and not self.task.cancelled():
+            self.task.exception()
         self.shut()
 
     def sample(self, name: str, **labels: str) -> float | None:
@@ -112,10 +119,12 @@ class World:
                 begin_again=timedelta(milliseconds=200),
                 refresh=timedelta(seconds=1),
                 ends_after=timedelta(seconds=10),
+                reread=timedelta(seconds=1),
+                compare=timedelta(seconds=5),
             ),
         )
 
-    def start(self, group: AlertingGroup | None = None) -> Replica:
+    def start(self, group: AlertingGroup | None = None, *, level: str = "error") -> Replica:
         """Start a replica."""
         registry = CollectorRegistry()
         settings = AlertingSettings(
@@ -127,7 +136,7 @@ class World:
             ),
             cluster=ClusterSettings(kubeconfig=self.kubeconfig or self.kubernetes.kubeconfig()),
             lease=LeaseSettings(duration=self.lease),
-            log=LogSettings(level="error"),
+            log=LogSettings(level=level),
             alerting=group or self.group(),
         )
         server, thread = start_http_server(self.metrics_port, "127.0.0.1", registry)
@@ -140,9 +149,9 @@ class World:
         return Replica(asyncio.create_task(_run(settings, registry)), registry, shut)
 
     @asynccontextmanager
-    async def running(self, group: AlertingGroup | None = None) -> AsyncIterator[Replica]:
+    async def running(self, group: AlertingGroup | None = None, *, level: str = "error") -> AsyncIterator[Replica]:
         """A replica for the length of a block; what it died of is raised."""
-        replica = self.start(group)
+        replica = self.start(group, level=level)
         try:
             yield replica
         finally:
@@ -160,7 +169,12 @@ class World:
 
     def secret(self, name: str, values: Mapping[str, str], namespace: str = HOME) -> None:
         """Make a Secret."""
-        self._put(SECRETS, namespace, name, {"stringData": dict(values)})
+        encoded = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        self._put(SECRETS, namespace, name, {"data": dict(encoded)})
+
+    def put_secret(self, name: str, body: JsonObject, namespace: str = HOME) -> None:
+        """Make a Secret of anything."""
+        self._put(SECRETS, namespace, name, body)
 
     def service(self, name: str, namespace: str = "shop", annotations: Mapping[str, str] | None = None) -> None:
         """Make a Service with one HTTP port."""
@@ -249,6 +263,22 @@ class World:
             raise AssertionError(f"it never was so; it is {found!r}") from None
         return found
 
+    async def until_sample(self, replica: Replica, name: str, **labels: str) -> None:
+        """Wait until a counter or gauge of the service is not 0."""
+
+        async def there() -> bool:
+            return bool(replica.sample(name, **labels))
+
+        await eventually(name, there)
+
+    async def ended_in_alertmanager(self, name: str) -> None:
+        """Wait until Alertmanager has had an alert, and has it no more."""
+
+        async def gone() -> bool:
+            return all(each.labels.get("alertname") != name for each in await self.alertmanager.alerts())
+
+        await eventually(f"end of {name}", gone)
+
     async def _evaluations(self) -> float:
         page = await self.prometheus.query("sum(count_over_time(up{job='linkerd-steward'}[1h]))")
         return sum(each.value for each in page)
@@ -270,6 +300,31 @@ class World:
                 async for each in bus.tail(wanted, start=Start.ALL, follow=False)
                 if isinstance(each.data, kind)
             ]
+
+    async def every_event(self) -> list[Envelope[Event]]:
+        """All of any kind so far."""
+        async with self._bus() as bus:
+            everything = bus.tail(subject_filter("*", cluster=CLUSTER), start=Start.ALL, follow=False)
+            return [each async for each in everything]
+
+    async def episodes(self) -> list[datetime]:
+        """When alerts began, once each of them has ended; one that began or ended twice is there twice."""
+        found: list[datetime] = []
+
+        async def all_ended() -> bool:
+            begun = [each.since for each in await self.events(AlertFiring)]
+            ended = [each.since for each in await self.events(AlertResolved)]
+            found[:] = begun if len(begun) >= len(ended) else ended
+            return set(begun) == set(ended)
+
+        await eventually("end of every alert", all_ended)
+        return found
+
+    async def knock(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, str]:
+        """Post something where Alertmanager posts; status and words of the answer."""
+        url = f"http://127.0.0.1:{self.port}/alertmanager"
+        async with aiohttp.ClientSession() as session, session.post(url, data=BytesIO(body), headers=headers) as answer:
+            return answer.status, await answer.text()
 
     @asynccontextmanager
     async def _bus(self) -> AsyncIterator[Bus]:

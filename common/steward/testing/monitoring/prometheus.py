@@ -104,6 +104,10 @@ class Prometheus(Daemon):
         """Other options: those of the file from the next reload or start on, those of the command line from a start."""
         self._options = options
 
+    def write_configuration(self, document: str = "") -> None:
+        """Write its configuration file without a reload; by default the one that its options make."""
+        (self._folder / "prometheus.yaml").write_text(document or self._options.render())
+
     async def query(self, promql: str, at: datetime | None = None) -> tuple[Sample, ...]:
         """The series of an instant vector, now or at a time."""
         asked = {"query": promql} if at is None else {"query": promql, "time": at.isoformat()}
@@ -139,7 +143,7 @@ class Prometheus(Daemon):
         ]
 
     def _write_configuration(self) -> None:
-        (self._folder / "prometheus.yaml").write_text(self._options.render())
+        self.write_configuration()
 
 
 def _alertmanager(url: str) -> JsonObject:
