@@ -19,11 +19,13 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from services.alerting import metrics
 from services.alerting.core.delivery import Chosen, Delivery, Wish, chosen
+from services.alerting.core.writing import fires
 from services.alerting.edges.operator_kinds import PROMETHEUS_RULES
+from services.alerting.edges.watchdog_lease import WatchdogLease
 from services.alerting.edges.watched import Watched
 from services.alerting.edges.webhook import Webhook
 from services.alerting.engine.announcing import Announcing
@@ -35,7 +37,7 @@ from services.alerting.engine.leftovers import Leftovers
 from services.alerting.engine.looking import Looking
 from services.alerting.engine.means import Ways
 from services.alerting.engine.own_alerts import OwnAlerts, Silencing
-from services.alerting.engine.watchdog import Watchdog
+from services.alerting.engine.watchdog import Expecting, Watchdog
 from services.alerting.settings import AlertingGroup, AlertingSettings
 from steward.alerting.pack import shipped_pack
 from steward.bus.errors import BusClosed, BusError
@@ -125,6 +127,7 @@ class Alerting:
         self._applied = asyncio.Event()
         name = LeaseName(settings.cluster.namespace, LEASE, group.identity)
         self._lease = Lease(chassis.kube, name, settings.lease.duration)
+        self._watchdog_lease = WatchdogLease(chassis.kube, settings.cluster.namespace)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -148,6 +151,7 @@ class Alerting:
                 tasks.create_task(self._lead(None), name="act")
             else:
                 tasks.create_task(self._lease.always_lead(self._lead), name="lease")
+                tasks.create_task(self._pass_watchdog_on(), name="pass the Watchdog on")
 
     async def _lead(self, leadership: Leadership | None) -> None:
         """One term; without leadership it lasts as long as the pod, whose own Prometheus nobody else serves."""
@@ -180,16 +184,37 @@ class Alerting:
                 tasks.create_task(own.hear(tempo.begin_again), name="hear events")
                 tasks.create_task(own.keep_telling(tempo.refresh), name="tell own alerts")
                 tasks.create_task(self._compare(self._around.alertmanager), name="compare alerts")
-                watchdog = Watchdog(chassis, self._hearing, self._around.alertmanager, self._linkerd, self._barks)
+                expecting = Expecting(self._watchdog_is_due, self._watchdog_elsewhere)
+                watchdog = Watchdog(chassis, self._hearing, self._around.alertmanager, self._linkerd, expecting)
                 tasks.create_task(
                     watchdog.watch(tempo.watchdog, tempo.look_again, tempo.ends_after), name="wait for the Watchdog"
                 )
                 silencing = Silencing(chassis, self._around.alertmanager, self._exporting.upgrades, _muted())
                 tasks.create_task(silencing.keep(tempo.refresh), name="silence")
 
-    def _barks(self) -> bool:
-        """Whether a rule is in force by which the Watchdog fires."""
-        return any(f"alert: {WATCHDOG}\n" in content for content in self._applying.standing.rules.values())
+    async def _watchdog_is_due(self) -> bool:
+        if self._around.chosen.by is Delivery.OPERATOR and not self._group.webhook.url:
+            # The operator's Alertmanager has nowhere to send it.
+            return False
+        texts = tuple(await self._applying.rules_known())
+        return await asyncio.to_thread(lambda: any(fires(each, WATCHDOG) for each in texts))
+
+    async def _watchdog_elsewhere(self) -> datetime | None:
+        return None if self._around.chosen.by is Delivery.FILES else await self._watchdog_lease.last()
+
+    async def _pass_watchdog_on(self) -> None:
+        """What a replica hears that does not lead, the leader would miss."""
+        passed: datetime | None = None
+        while True:
+            await self._chassis.clock.sleep(self._group.tempo.look_again)
+            heard = self._hearing.watchdog_seen
+            if heard == passed or heard is None or self._lease.leadership is not None:
+                continue
+            try:
+                await self._watchdog_lease.note(self._group.identity, heard)
+                passed = heard
+            except KubeError as error:
+                self._chassis.log.warning("the leader is not told that the Watchdog came", problem=str(error))
 
     async def _apply(self) -> None:
         await self._applying.begin()

@@ -29,6 +29,7 @@ from steward.errors import StewardError
 from steward.jsonvalue import JsonObject, table, text, whole
 from steward.kube.client import Kube
 from steward.kube.errors import AlreadyExists, Conflict, KubeError, NotFound
+from steward.kube.micro_time import micro_time
 from steward.kube.resources import LEASES
 
 R = TypeVar("R")
@@ -296,8 +297,8 @@ class Lease:
             "spec": {
                 "holderIdentity": self._name.identity,
                 "leaseDurationSeconds": max(1, round(self._duration.total_seconds())),
-                "acquireTime": _micro_time(term.since),
-                "renewTime": _micro_time(self._clock.now()),
+                "acquireTime": micro_time(term.since),
+                "renewTime": micro_time(self._clock.now()),
                 "leaseTransitions": transitions if same_term or before is None else transitions + 1,
             },
         }
@@ -324,7 +325,3 @@ def _the_reason(group: BaseExceptionGroup[BaseException]) -> BaseException:
     causes = list(group.exceptions)
     own = [cause for cause in causes if not isinstance(cause, LeadershipLost)]
     return own[0] if len(own) == 1 else group if own else causes[0]
-
-
-def _micro_time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

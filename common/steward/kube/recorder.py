@@ -18,6 +18,7 @@ import structlog
 from steward.jsonvalue import JsonObject, text
 from steward.kube.client import Kube
 from steward.kube.errors import KubeError, NotFound
+from steward.kube.micro_time import micro_time
 from steward.kube.resources import EVENTS
 
 _LOG = structlog.get_logger("steward.kube.recorder")
@@ -155,7 +156,7 @@ class EventRecorder:
             self._written.popitem(last=False)
 
     async def _count(self, known: _Written, note: _Note) -> bool:
-        series: JsonObject = {"count": known.count + 1, "lastObservedTime": _micro_time(note.at)}
+        series: JsonObject = {"count": known.count + 1, "lastObservedTime": micro_time(note.at)}
         try:
             await self._kube.merge(EVENTS, known.name, {"series": series}, known.namespace)
         except NotFound:
@@ -176,7 +177,7 @@ class EventRecorder:
                 "apiVersion": EVENTS.api_version,
                 "kind": EVENTS.kind,
                 "metadata": {"name": name, "namespace": namespace},
-                "eventTime": _micro_time(note.at),
+                "eventTime": micro_time(note.at),
                 "reportingController": self._controller,
                 "reportingInstance": self._instance[:128],
                 "action": note.reason[:128],
@@ -187,7 +188,3 @@ class EventRecorder:
             },
         )
         return _Written(name, namespace, 1, note.at)
-
-
-def _micro_time(moment: datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -141,6 +141,13 @@ class Applying:
         except StewardError as error:
             self._log.warning("what was in force is not shown yet", error=str(error))
 
+    async def rules_known(self) -> Iterable[str]:
+        """The texts of rules in force; while nobody can tell, of those that were so last. Raises where nobody knows."""
+        rules, standing = self._means.carriers.rules, self.standing
+        if rules is None or not (standing.untried or standing.unknown):
+            return standing.rules.values()
+        return {**await rules.good(), **standing.rules}.values()
+
     async def apply(self, seen: Sighting) -> Standing:
         """Bring all of it into force as far as possible; raises where the API server does not take the statuses."""
         units = await self._means.render_rules(seen)

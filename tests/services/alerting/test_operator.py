@@ -9,12 +9,14 @@ import httpx
 import pytest
 
 from services.alerting.edges.operator_kinds import ALERTMANAGER_CONFIGS, PROMETHEUS_RULES
-from steward.events.alerts import AlertPolicyApplied
-from steward.jsonvalue import JsonObject, dig, rows, text
+from services.alerting.settings import AlertingGroup
+from steward.events.alerts import AlertEvent, AlertFiring, AlertPolicyApplied, AlertResolved
+from steward.jsonvalue import Json, JsonObject, dig, rows, text
 from steward.kube.resources import ALERT_POLICIES
 from steward.testing.kubernetes.admission import AdmissionRequest, Denied
 from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.monitoring.tools import MonitoringTools
+from steward.testing.monitoring.waiting import eventually
 from steward.testing.nats import free_ports
 from tests.deploy.rights import ALERTING_BY_FILES, ALERTING_BY_OPERATOR, granted
 from tests.services.alerting.operated import LABELS, by_operator, install, operated
@@ -22,6 +24,14 @@ from tests.services.alerting.running import HOME, Replica, World, world
 from tests.services.alerting.test_service import ALWAYS, NEVER
 
 pytestmark = pytest.mark.monitoring
+WATCHDOG: JsonObject = {
+    "status": "firing",
+    "labels": {"alertname": "Watchdog"},
+    "annotations": {},
+    "startsAt": "2026-08-22T10:00:00Z",
+    "endsAt": "0001-01-01T00:00:00Z",
+    "fingerprint": "aaaaaaaaaaaaaaaa",
+}
 HOOK: JsonObject = {"webhook": {"url": "http://127.0.0.1:1/nobody"}}
 
 
@@ -156,13 +166,48 @@ async def test_one_replica_acts_every_one_answers_the_webhook_and_the_next_one_t
         assert _leads(second)
 
 
-async def _told(around: World) -> int:
+async def test_a_watchdog_that_comes_to_another_replica_is_not_missed_by_the_one_that_acts(around: World) -> None:
+    port, metrics_port = free_ports(2)
+    around = replace(around, lease=timedelta(seconds=30))
+    beside = replace(around, port=port, metrics_port=metrics_port)
+    async with around.running(_impatient(around, "first")) as first, operated(around):
+        # The stand-in carries no routes to us, so the Watchdog fires in Prometheus and does not come.
+        around.policy("control-plane", {"controlPlane": {}}, HOME)
+        await around.policy_says("control-plane", "InForce", "Applied", HOME)
+        silent = await around.event(AlertFiring, _of_silence)
+        assert (first.sample("leading"), first.sample("watchdog_silent")) == (1, 1)
+        async with beside.running(_impatient(beside, "second")) as second:
+
+            async def over() -> bool:
+                try:
+                    await _told(beside, WATCHDOG)
+                except httpx.ConnectError:
+                    # It has only just been started.
+                    return False
+                return any(map(_of_silence, await around.events(AlertResolved)))
+
+            await eventually("end of the silence", over)
+            assert second.sample("leading") == 0
+        (ended, *_) = filter(_of_silence, await around.events(AlertResolved))
+        assert (ended.fingerprint, ended.since) == (silent.fingerprint, silent.since)
+
+
+def _impatient(around: World, identity: str) -> AlertingGroup:
+    group = by_operator(around, identity)
+    return group.model_copy(update={"tempo": group.tempo.model_copy(update={"watchdog": timedelta(seconds=5)})})
+
+
+def _of_silence(event: AlertEvent) -> bool:
+    return event.alert == "LinkerdAlertingSilent"
+
+
+async def _told(around: World, *alerts: Json) -> int:
     body: JsonObject = {
         "version": "4",
         "groupKey": "{}",
         "status": "firing",
         "receiver": "linkerd-steward",
-        "alerts": [],
+        "alerts": [*alerts],
     }
     async with httpx.AsyncClient() as client:
         headers = {"Authorization": "Bearer agreed"}

@@ -78,3 +78,17 @@ async def test_a_watchdog_that_does_not_come_back_is_told_on_the_bus_though_aler
         await around.alertmanager.start()
         ended = await around.event(AlertResolved, lambda event: event.alert == "LinkerdAlertingSilent")
         assert ended.since == silent.since
+
+
+async def test_a_prometheus_that_died_is_missed_though_policies_are_edited_meanwhile(around: World) -> None:
+    group = around.group()
+    impatient = group.tempo.model_copy(update={"watchdog": timedelta(seconds=5)})
+    async with around.running(group.model_copy(update={"tempo": impatient})) as replica:
+        around.policy("control-plane", {"controlPlane": {}}, HOME)
+        await around.policy_says("control-plane", "InForce", "Applied", HOME)
+        await around.until_sample(replica, "watchdog_seen_timestamp_seconds")
+        await around.prometheus.kill()
+        around.policy("control-plane", {"controlPlane": {"exclude": ["LinkerdInjectorSlow"]}}, HOME)
+        await around.policy_says("control-plane", "InForce", "TargetUnknown", HOME)
+        await around.event(AlertFiring, lambda event: event.alert == "LinkerdAlertingSilent")
+        assert replica.sample("watchdog_silent") == 1
