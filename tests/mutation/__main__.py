@@ -45,8 +45,13 @@ def _missing() -> Iterator[str]:
 
 def _tried(numbers: list[int], *, jobs: int, beside: bool) -> Iterator[Trial]:
     mutations = all_mutations()
+    # What is unrelated to a fault is so whichever of its probes is tried: once is enough.
+    first = {mutations[number].name: number for number in reversed(numbers)}
     with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
-        running = [pool.submit(partial(tried, number, beside=beside)) for number in numbers]
+        running = [
+            pool.submit(partial(tried, number, beside=beside and first[mutations[number].name] == number))
+            for number in numbers
+        ]
         for done in as_completed(running):
             trial = done.result()
             sys.stdout.write(_line(mutations[trial.number], trial))

@@ -5,9 +5,9 @@ from datetime import timedelta
 
 from services.conformance.core.controls import CLOSED_IS_CLOSED
 from services.conformance.core.diagnosis import Scene
-from services.conformance.core.evidence import Evidence
+from services.conformance.core.evidence import Evidence, NotTold
 from services.conformance.core.fronts import EVERY, NOBODY, calling, front, known, until
-from services.conformance.core.known_causes import COMMON, DATAPATH
+from services.conformance.core.known_causes import COMMON, CP_STALE, DATAPATH
 from services.conformance.core.known_causes.outbound import done_in_vain
 from services.conformance.core.known_causes.reading import cautious
 from services.conformance.core.orders import Reply, Trouble
@@ -26,13 +26,15 @@ from services.conformance.core.proofs import (
     within,
 )
 from services.conformance.core.slices import bare_service, unmeshed_endpoint
-from services.conformance.core.stage import Port, Stage
-from services.conformance.core.steps import Applied, Calls, Pages, Step
+from services.conformance.core.stage import PORTS, Port, Stage
+from services.conformance.core.steps import Applied, Calls, Destinations, Pages, Step
 from services.conformance.core.targets import CLIENT
+from services.conformance.core.told import endpoints_told
 from steward.conformance.results import AssertionResult, Safety, Tier
 from steward.events.conformance import Rung
 
 UNREACHABLE, SHED, EMPTY = "p-unreachable", "p-shed", "p-zero"
+TOLD_OF_NOBODY = "told-of-nobody"
 
 
 def failing_fast(reply: Reply) -> bool:
@@ -120,6 +122,8 @@ def _zero(stage: Stage) -> tuple[Step, ...]:
         Pages("before", CLIENT),
         Applied("emptied", (front(stage, EMPTY, NOBODY),)),
         until(stage, "first", patient, failing_fast, "504, fail-fast", consecutive=1),
+        # When it is explained there are endpoints again.
+        Destinations(TOLD_OF_NOBODY, f"{stage.service(EMPTY)}:{PORTS[Port.HTTP]}"),
         Calls("next", CLIENT, calling(stage, EMPTY, times=5)),
         Applied("filled", (front(stage, EMPTY, EVERY),)),
         until(stage, "recovered", calling(stage, EMPTY, timeout=5), good, "an answer"),
@@ -142,6 +146,23 @@ _HANGS = Cause(
     disproof="A request by hand is answered 504 with `service in fail-fast` in l5d-proxy-error.",
     remedy="See whether destination is up (a target that is not known yet hangs); then restart the client's pod.",
     command="linkerd diagnostics proxy-metrics po/<client> | grep -e failfast -e queue_gate",
+)
+
+
+def _still_told(_stage: Stage, evidence: Evidence) -> str | None:
+    told = endpoints_told(evidence, TOLD_OF_NOBODY)
+    if isinstance(told, NotTold) or evidence.effect("first").met:
+        return None
+    kept = {replica: sorted(each.ip for each in found) for replica, found in told.items() if found}
+    return (
+        f"without any ready pod: {'; '.join(f'{who} tells {ips}' for who, ips in sorted(kept.items()))}"
+        if kept
+        else None
+    )
+
+
+_STILL_TOLD = replace(
+    CP_STALE, seen=cautious(_still_told), expected="of a Service without ready pods no endpoint is told"
 )
 
 
@@ -190,7 +211,14 @@ PROBES: tuple[Probe, ...] = (
         steps=_zero,
         proof=_failfast_holds,
         diagnosis=Scene(service=EMPTY).steps,
-        causes=(_HANGS, _STAYS, *COMMON, done_in_vain("failing fast", lambda _stage: _COUNTERS), DATAPATH),
+        causes=(
+            _HANGS,
+            _STAYS,
+            _STILL_TOLD,
+            *COMMON,
+            done_in_vain("failing fast", lambda _stage: _COUNTERS),
+            DATAPATH,
+        ),
         bound=timedelta(seconds=120),
     ),
     Probe(

@@ -1,6 +1,7 @@
 """How pods that come and go, and connections that stay, are broken."""
 
 from steward.events.conformance import Rung
+from steward.testing.dataplane.control import faults as told
 from steward.testing.dataplane.faults import Scope
 from steward.testing.dataplane.network_faults import INJECTOR_OVERLOOKS
 from steward.testing.dataplane.proxy import inbound_faults as inbound
@@ -12,6 +13,7 @@ _NETWORKED = ("life.shutdown", "life.storm", "soak.availability", "soak.longconn
 
 MUTATIONS = (
     Mutation("life.shutdown", inbound.SHUTDOWN_ABORTS, "CALLS_LOST", Rung.TRAFFIC),
+    Mutation("life.shutdown", told.STALE_ENDPOINTS, "CP_STALE", Rung.CONTROL_PLANE),
     Mutation("life.storm", INJECTOR_OVERLOOKS, "NOT_INJECTED", Rung.OBJECT, Scope(pod="life-storm")),
     Mutation("soak.availability", outbound.UPGRADE_LOST, "PATH_BROKEN", Rung.TRAFFIC),
     Mutation("soak.longconn", outbound.UPGRADE_LOST, "CONNECTION_LOST", Rung.TRAFFIC),
