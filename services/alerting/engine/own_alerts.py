@@ -1,12 +1,11 @@
-"""Events → alerts of Steward's own, told to Alertmanager again and again while they last; and silences of upgrades."""
+"""Events → alerts of Steward's own, told to Alertmanager again and again while they last."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import timedelta
 
 from services.alerting.metrics import POSTED
 from steward.alerting import from_events, from_kubernetes
-from steward.alerting.silences import Explained, RunInProgress, acts, read
 from steward.alerting.standing import Mark, Post, Standing, news, posts
 from steward.bus.delivery import Delivery
 from steward.bus.errors import BusClosed, BusError
@@ -147,32 +146,3 @@ def _marks(found: Iterable[JsonObject], namespace: str) -> Iterable[Mark]:
         event = from_kubernetes.kubernetes_event(raw)
         if event is not None:
             yield from from_kubernetes.marks(event, namespace)
-
-
-class Silencing:
-    """Keeps Alertmanager's silences as the upgrades in progress want them."""
-
-    def __init__(
-        self,
-        chassis: Chassis,
-        alertmanager: Alertmanager,
-        runs: Callable[[], tuple[RunInProgress, ...]],
-        alerts: tuple[str, ...],
-    ) -> None:
-        self._clock = chassis.clock
-        self._log = chassis.log
-        self._alertmanager = alertmanager
-        self._runs = runs
-        self._explained = Explained(alerts)
-
-    async def keep(self, every: timedelta) -> None:
-        """Until cancelled."""
-        while True:
-            try:
-                known = [each for raw in await self._alertmanager.silences() if (each := read(raw)) is not None]
-                for put in acts(self._runs(), self._explained, known, self._clock.now()):
-                    await self._alertmanager.silence(put.silence.to_json())
-                    self._log.info("silence", why=put.reason.value, comment=put.silence.comment)
-            except MonitoringError as error:
-                self._log.warning("silences wait for Alertmanager", error=str(error))
-            await self._clock.sleep(every)
