@@ -27,8 +27,8 @@ from steward.events.upgrades import (
 from steward.events.versions import MeshDrifted, NewVersion, VersionWithdrawn
 from steward.jsonvalue import JsonObject
 from steward.kube.client import Kube
-from steward.kube.errors import KubeError
-from steward.kube.resources import CORE_EVENTS
+from steward.kube.errors import KubeError, NotFound
+from steward.kube.resources import CORE_EVENTS, RELEASE_CATALOGS
 from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import MonitoringError
 from steward.service.chassis import Chassis
@@ -49,7 +49,7 @@ HEARD: tuple[type[Event], ...] = (
     ConformanceRecovered,
 )
 _OF_IDENTITY = ("IssuerValidationFailed", "IssuerUpdateSkipped", "IssuerUpdated", "IssuedLeafCertificate")
-_OF_ANYBODY = ("InjectionSkipped", "Injected", "MeshAsExpected")
+_OF_ANYBODY = ("InjectionSkipped", "Injected")
 _FORGOTTEN_AFTER = timedelta(days=31)
 """The stream keeps events for thirty days."""
 
@@ -93,7 +93,8 @@ class OwnAlerts:
     async def keep_telling(self, every: timedelta) -> None:
         """Until cancelled: whatever lasts is told again before Alertmanager forgets it."""
         while True:
-            await self._look_at_kubernetes()
+            await self._look_at_events()
+            await self._look_at_catalogs()
             now = self._clock.now()
             self._standing = self._standing.forgotten(now - _FORGOTTEN_AFTER)
             await self._tell(posts(self._standing, now, self._ends_after))
@@ -117,7 +118,18 @@ class OwnAlerts:
         self._take(from_events.marks(envelope.data, envelope.time, self._namespace))
         await self._tell(news(before, self._standing, self._clock.now(), self._ends_after))
 
-    async def _look_at_kubernetes(self) -> None:
+    async def _look_at_catalogs(self) -> None:
+        """What version_watcher found: that nothing differs any more no event of ours says."""
+        try:
+            found = await self._kube.list(RELEASE_CATALOGS)
+        except NotFound:
+            return
+        except KubeError as error:
+            self._log.warning("the ReleaseCatalog cannot be read: drift that is over is told on", error=str(error))
+            return
+        self._take([mark for raw in found.items for mark in from_kubernetes.catalog_marks(raw)])
+
+    async def _look_at_events(self) -> None:
         wanted = [(reason, self._namespace) for reason in _OF_IDENTITY] + [(reason, None) for reason in _OF_ANYBODY]
         for reason, namespace in wanted:
             try:

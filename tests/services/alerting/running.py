@@ -30,7 +30,7 @@ from steward.bus.settings import BusSettings
 from steward.bus.streams import Start
 from steward.clock import SystemClock
 from steward.events.alerts import AlertFiring, AlertResolved
-from steward.events.base import Envelope, Event
+from steward.events.base import Envelope, Event, enclose
 from steward.events.subjects import subject_filter
 from steward.jsonvalue import Json, JsonObject, text
 from steward.kube.mesh_resources import SERVICE_PROFILES
@@ -331,6 +331,12 @@ class World:
                 async for each in bus.tail(wanted, start=Start.ALL, follow=False)
                 if isinstance(each.data, kind)
             ]
+
+    async def say(self, event: Event, *, at: datetime, service: str = "test") -> None:
+        """Publish an event, as the service whose it is does."""
+        async with self._bus() as bus:
+            id = f"{event.name}/{'/'.join(event.key)}/{at.isoformat()}"
+            await bus.publish(enclose(event, id=id, cluster=CLUSTER, service=service, time=at))
 
     async def every_event(self) -> list[Envelope[Event]]:
         """All of any kind so far."""
