@@ -36,7 +36,8 @@ from services.alerting.engine.hearing import WATCHDOG, Hearing
 from services.alerting.engine.leftovers import Leftovers
 from services.alerting.engine.looking import Looking
 from services.alerting.engine.means import Ways
-from services.alerting.engine.own_alerts import OwnAlerts, Silencing
+from services.alerting.engine.own_alerts import OwnAlerts
+from services.alerting.engine.silencing import Silencing
 from services.alerting.engine.watchdog import Expecting, Watchdog
 from services.alerting.settings import AlertingGroup, AlertingSettings
 from steward.alerting.pack import shipped_pack
@@ -190,7 +191,7 @@ class Alerting:
                     watchdog.watch(tempo.watchdog, tempo.look_again, tempo.ends_after), name="wait for the Watchdog"
                 )
                 silencing = Silencing(chassis, self._around.alertmanager, self._exporting.upgrades, _muted())
-                tasks.create_task(silencing.keep(tempo.refresh), name="silence")
+                tasks.create_task(silencing.keep(tempo.refresh, tempo.upgrade_moves), name="silence")
 
     async def _watchdog_is_due(self) -> bool:
         if self._around.chosen.by is Delivery.OPERATOR and not self._group.webhook.url:

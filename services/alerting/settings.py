@@ -107,6 +107,9 @@ class TempoSettings(Group):
     """Between two tellings of an alert of our own that goes on."""
     ends_after: Duration = timedelta(minutes=5)
     """How long an alert of our own lives without being told again: then we are gone, or it is over."""
+    upgrade_moves: Duration = timedelta(minutes=30)
+    """How long an upgrade mutes what it explains though its status says nothing new. Longer, and whoever conducted
+    it is taken to be gone: people are told again, until it moves."""
     watchdog: Duration = timedelta(minutes=5)
     """How long the Watchdog may be silent before the way of alerts counts as broken."""
     load: Duration = timedelta(minutes=5)

@@ -9,7 +9,7 @@ upgrade-finished          ends    everything of the run; Failed begins LinkerdUp
 upgrade-started           ends    LinkerdUpgradeFailed of earlier runs
 conformance-failed        begins  LinkerdFeatureFailing, or LinkerdProtectionFailing where security is at stake
 conformance-recovered     ends    the same
-mesh-drifted              begins  LinkerdMeshDrifted; without a difference it ends it
+mesh-drifted              begins  LinkerdMeshDrifted; without a difference it ends it, as the ReleaseCatalog does
 version-withdrawn         begins  LinkerdVersionWithdrawn, while that version runs
 """
 

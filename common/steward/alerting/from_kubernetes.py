@@ -1,14 +1,15 @@
-"""Events of Kubernetes that are worth an alert, as marks of Steward's own alerts.
+"""What Kubernetes tells that is worth an alert, or ends one, as marks of Steward's own alerts.
 
     IssuerValidationFailed   begins  LinkerdIssuerInvalid, for a day
     IssuerUpdateSkipped      begins  LinkerdIssuerUpdateSkipped, for a day
     IssuerUpdated            ends    both; a certificate that is issued (IssuedLeafCertificate) ends the first
     InjectionSkipped         begins  LinkerdInjectionSkipped, for an hour, where nobody asked to leave the pod out
     Injected                 ends    it, for the same workload
-    MeshAsExpected           ends    LinkerdMeshDrifted
 
 Events get lost, and anybody may write some into a namespace of their own. So what begins by one ends by itself, and an
-event counts only where its object is the one that it is about.
+event counts only where its object is the one that it is about. What lasts is ended by what lasts: the ReleaseCatalog,
+which only version_watcher writes, says by its condition MeshAsExpected that nothing differs any more, and which version
+runs.
 """
 
 from dataclasses import dataclass
@@ -16,8 +17,8 @@ from datetime import UTC, datetime, timedelta
 
 from steward.alerting import own_alerts
 from steward.alerting.from_events import mesh_is_as_expected
-from steward.alerting.standing import Begins, Ends, Mark
-from steward.jsonvalue import JsonObject, table, text
+from steward.alerting.standing import Begins, Ends, Mark, Runs
+from steward.jsonvalue import JsonObject, rows, table, text
 
 ISSUER_LASTS = timedelta(days=1)
 SKIP_LASTS = timedelta(hours=1)
@@ -64,9 +65,20 @@ def marks(event: KubernetesEvent, namespace: str) -> tuple[Mark, ...]:
     """What `event` says of alerts; mostly nothing. `namespace`: the control plane's."""
     if event.reason in ("InjectionSkipped", "Injected"):
         return _of_injection(event)
-    if event.reason == "MeshAsExpected":
-        return (mesh_is_as_expected(event.at),) if event.kind == "ReleaseCatalog" else ()
     return _of_identity(event, namespace) if event.namespace == namespace else ()
+
+
+def catalog_marks(raw: JsonObject) -> tuple[Mark, ...]:
+    """What a ReleaseCatalog, as the API server gives it, says of the mesh."""
+    found: list[Mark] = []
+    version, observed = text(raw, "status", "mesh", "controlPlane"), _time(text(raw, "status", "mesh", "observedAt"))
+    if version and observed is not None:
+        found.append(Runs(observed, version))
+    for condition in rows(raw, "status", "conditions"):
+        if (text(condition, "type"), text(condition, "status")) == ("MeshAsExpected", "True"):
+            since = _time(text(condition, "lastTransitionTime"))
+            found += [mesh_is_as_expected(since)] if since is not None else []
+    return tuple(found)
 
 
 def _of_identity(event: KubernetesEvent, namespace: str) -> tuple[Mark, ...]:

@@ -1,8 +1,9 @@
 """The silence that an upgrade in progress asks for: what it explains is told to nobody, for as long as it goes on.
 
 There is one silence for a run. It is short and made longer while the run goes on, so that it ends when we are gone;
-found again by the run's name and uid in its comment; and ended when the run is over. Whoever ends it by hand meant it:
-then there is none for this run any more.
+found again by the run's name and uid in its comment; and ended when the run is over, or does not move any more: whoever
+conducted it may be gone, and nothing is muted for ever. Whoever ends it by hand meant it: then there is none for this
+run any more.
 """
 
 import re
@@ -33,6 +34,12 @@ class RunInProgress:
     from_version: str
     to_version: str
     since: datetime
+    moved: datetime | None = None
+    """When its status last said something new; None: not since it began."""
+
+    def stands_still(self, now: datetime, patience: timedelta) -> bool:
+        """Whether it has said nothing new for longer than that."""
+        return now - max(self.since, self.moved or self.since) > patience
 
 
 @dataclass(frozen=True, slots=True)

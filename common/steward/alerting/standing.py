@@ -28,7 +28,7 @@ class Begins:
     lasts: timedelta | None = None
     """How long after it was last said it ends by itself; None: only an end ends it."""
     only_on: str = ""
-    """The version of the control plane that it is about; it lasts only while that runs."""
+    """The version of the control plane that it is about; it lasts only while that is known to run."""
 
     @property
     def rank(self) -> tuple[datetime, datetime, str, str]:
@@ -91,7 +91,9 @@ class Standing:
         ]
         if begins.lasts is not None:
             told.append(begins.at + begins.lasts)
-        if begins.only_on and self.running is not None and self.running.version != begins.only_on:
+        if begins.only_on and self.running is None:
+            told.append(begins.at)
+        elif begins.only_on and self.running is not None and self.running.version != begins.only_on:
             told.append(max(begins.at, self.running.at))
         return min(told, default=None)
 

@@ -55,7 +55,14 @@ class MeshFacts:
         certificates = await self._certificates.seen(look, viz)
         upgrades = _known(look, Fact.UPGRADES, self._upgrades)
         conformance = _known(look, Fact.CONFORMANCE, self._conformance)
-        return Facts(inventory, certificates, upgrades, conformance, tuple(look.unread))
+        return Facts(
+            inventory=inventory,
+            certificates=certificates,
+            upgrades=upgrades,
+            upgrades_known=self._upgrades.values is not None,
+            conformance=conformance,
+            unread=tuple(look.unread),
+        )
 
     def _inventory(self, look: Look) -> Inventory | None:
         problems = self._view.problems

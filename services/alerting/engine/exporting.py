@@ -45,10 +45,12 @@ class Exporting:
         plane = inventory.control_plane if inventory is not None else None
         return plane.version if plane is not None else None
 
-    def upgrades(self) -> tuple[RunInProgress, ...]:
-        """Those that act."""
+    def upgrades(self) -> tuple[RunInProgress, ...] | None:
+        """Those that act; None while nobody knows which ones there are."""
+        if not self._facts.upgrades_known:
+            return None
         return tuple(
-            RunInProgress(each.name, each.uid, each.from_version, each.to_version, each.since)
+            RunInProgress(each.name, each.uid, each.from_version, each.to_version, each.since, each.moved)
             for each in self._facts.upgrades
             if each.acts and each.since is not None
         )

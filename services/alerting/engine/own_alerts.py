@@ -1,12 +1,11 @@
-"""Events → alerts of Steward's own, told to Alertmanager again and again while they last; and silences of upgrades."""
+"""Events → alerts of Steward's own, told to Alertmanager again and again while they last."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import aclosing
 from datetime import timedelta
 
 from services.alerting.metrics import POSTED
 from steward.alerting import from_events, from_kubernetes
-from steward.alerting.silences import Explained, RunInProgress, acts, read
 from steward.alerting.standing import Mark, Post, Standing, news, posts
 from steward.bus.delivery import Delivery
 from steward.bus.errors import BusClosed, BusError
@@ -28,8 +27,8 @@ from steward.events.upgrades import (
 from steward.events.versions import MeshDrifted, NewVersion, VersionWithdrawn
 from steward.jsonvalue import JsonObject
 from steward.kube.client import Kube
-from steward.kube.errors import KubeError
-from steward.kube.resources import CORE_EVENTS
+from steward.kube.errors import KubeError, NotFound
+from steward.kube.resources import CORE_EVENTS, RELEASE_CATALOGS
 from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import MonitoringError
 from steward.service.chassis import Chassis
@@ -50,7 +49,7 @@ HEARD: tuple[type[Event], ...] = (
     ConformanceRecovered,
 )
 _OF_IDENTITY = ("IssuerValidationFailed", "IssuerUpdateSkipped", "IssuerUpdated", "IssuedLeafCertificate")
-_OF_ANYBODY = ("InjectionSkipped", "Injected", "MeshAsExpected")
+_OF_ANYBODY = ("InjectionSkipped", "Injected")
 _FORGOTTEN_AFTER = timedelta(days=31)
 """The stream keeps events for thirty days."""
 
@@ -94,7 +93,8 @@ class OwnAlerts:
     async def keep_telling(self, every: timedelta) -> None:
         """Until cancelled: whatever lasts is told again before Alertmanager forgets it."""
         while True:
-            await self._look_at_kubernetes()
+            await self._look_at_events()
+            await self._look_at_catalogs()
             now = self._clock.now()
             self._standing = self._standing.forgotten(now - _FORGOTTEN_AFTER)
             await self._tell(posts(self._standing, now, self._ends_after))
@@ -118,7 +118,18 @@ class OwnAlerts:
         self._take(from_events.marks(envelope.data, envelope.time, self._namespace))
         await self._tell(news(before, self._standing, self._clock.now(), self._ends_after))
 
-    async def _look_at_kubernetes(self) -> None:
+    async def _look_at_catalogs(self) -> None:
+        """What version_watcher found: that nothing differs any more no event of ours says."""
+        try:
+            found = await self._kube.list(RELEASE_CATALOGS)
+        except NotFound:
+            return
+        except KubeError as error:
+            self._log.warning("the ReleaseCatalog cannot be read: drift that is over is told on", error=str(error))
+            return
+        self._take([mark for raw in found.items for mark in from_kubernetes.catalog_marks(raw)])
+
+    async def _look_at_events(self) -> None:
         wanted = [(reason, self._namespace) for reason in _OF_IDENTITY] + [(reason, None) for reason in _OF_ANYBODY]
         for reason, namespace in wanted:
             try:
@@ -147,32 +158,3 @@ def _marks(found: Iterable[JsonObject], namespace: str) -> Iterable[Mark]:
         event = from_kubernetes.kubernetes_event(raw)
         if event is not None:
             yield from from_kubernetes.marks(event, namespace)
-
-
-class Silencing:
-    """Keeps Alertmanager's silences as the upgrades in progress want them."""
-
-    def __init__(
-        self,
-        chassis: Chassis,
-        alertmanager: Alertmanager,
-        runs: Callable[[], tuple[RunInProgress, ...]],
-        alerts: tuple[str, ...],
-    ) -> None:
-        self._clock = chassis.clock
-        self._log = chassis.log
-        self._alertmanager = alertmanager
-        self._runs = runs
-        self._explained = Explained(alerts)
-
-    async def keep(self, every: timedelta) -> None:
-        """Until cancelled."""
-        while True:
-            try:
-                known = [each for raw in await self._alertmanager.silences() if (each := read(raw)) is not None]
-                for put in acts(self._runs(), self._explained, known, self._clock.now()):
-                    await self._alertmanager.silence(put.silence.to_json())
-                    self._log.info("silence", why=put.reason.value, comment=put.silence.comment)
-            except MonitoringError as error:
-                self._log.warning("silences wait for Alertmanager", error=str(error))
-            await self._clock.sleep(every)

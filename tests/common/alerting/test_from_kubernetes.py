@@ -5,10 +5,11 @@ from datetime import datetime
 
 import pytest
 
-from steward.alerting import from_events, from_kubernetes
+from steward.alerting import from_kubernetes
+from steward.alerting.from_kubernetes import catalog_marks
 from steward.alerting.standing import Mark, Standing
 from steward.jsonvalue import JsonObject, text
-from tests.common.alerting.happenings import MESH, at, drifted, names, standing
+from tests.common.alerting.happenings import MESH, at, drifted, names, standing, withdrawn
 
 IDENTITY = "Deployment/linkerd/linkerd-identity"
 ACCOUNT = "ServiceAccount/linkerd/linkerd-destination"
@@ -95,13 +96,26 @@ def test_what_an_event_of_kubernetes_began_ends_by_itself() -> None:
     assert names(again, 60) == ["LinkerdInjectionSkipped"]
 
 
-def test_that_nothing_differs_any_more_is_said_by_an_event_of_the_catalog_or_its_condition() -> None:
-    here = standing((0, drifted("three old proxies")))
-    catalog = kubernetes("MeshAsExpected", "ReleaseCatalog/default/default", 1)
-    assert names(after_kubernetes(catalog, before=here), 2) == []
-    assert names(here.after((from_events.mesh_is_as_expected(at(1)),)), 2) == []
-    forged = kubernetes("MeshAsExpected", "Pod/evil/default", 1)
-    assert names(after_kubernetes(forged, before=here), 2) == ["LinkerdMeshDrifted"]
+def catalog(as_expected: str, minutes: float, running: str = "edge-26.8.3") -> JsonObject:
+    since = at(minutes).isoformat()
+    condition: JsonObject = {"type": "MeshAsExpected", "status": as_expected, "lastTransitionTime": since}
+    return {"status": {"mesh": {"controlPlane": running, "observedAt": since}, "conditions": [condition]}}
+
+
+def test_that_nothing_differs_any_more_is_said_by_the_condition_of_the_catalog_and_by_no_event_of_anybodys() -> None:
+    here = standing((5, drifted("three old proxies")))
+    assert names(here.after(catalog_marks(catalog("True", 6))), 7) == []
+    broken: JsonObject = {"status": {"mesh": "x", "conditions": [{"type": "MeshAsExpected", "status": "True"}]}}
+    for other in (catalog("False", 6), catalog("Unknown", 6), catalog("True", 4), broken):
+        assert names(here.after(catalog_marks(other)), 7) == ["LinkerdMeshDrifted"]
+    forged = kubernetes("MeshAsExpected", "ReleaseCatalog/default/default", 6)
+    assert names(after_kubernetes(forged, before=here), 7) == ["LinkerdMeshDrifted"]
+
+
+def test_the_version_that_the_catalog_sees_running_ends_what_was_told_of_another() -> None:
+    here = standing((0, withdrawn()))
+    assert names(here.after(catalog_marks(catalog("True", 1))), 2) == ["LinkerdVersionWithdrawn"]
+    assert names(here.after(catalog_marks(catalog("True", 1, "edge-26.8.4"))), 2) == []
 
 
 @pytest.mark.parametrize(

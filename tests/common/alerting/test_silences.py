@@ -197,3 +197,10 @@ def test_old_versions_say_nothing_of_equality() -> None:
     found = read(raw)
     assert found is not None
     assert found.matchers == (Matcher.equal("a", "b"),)
+
+
+@pytest.mark.parametrize(("moved", "still"), [(None, True), (NOON + timedelta(minutes=20), False)])
+def test_a_run_that_says_nothing_new_for_too_long_stands_still(moved: datetime | None, still: bool) -> None:
+    run = replace(RUN, moved=moved)
+    assert run.stands_still(NOON + timedelta(minutes=31), timedelta(minutes=30)) is still
+    assert not run.stands_still(NOON + timedelta(minutes=30), timedelta(minutes=30))

@@ -75,6 +75,7 @@ STORIES: dict[str, tuple[list[tuple[float, Event]], list[str]]] = {
     "drifted no more": ([(0, drifted("three old proxies")), (1, drifted())], []),
     "withdrawn, and runs": ([(0, withdrawn())], ["LinkerdVersionWithdrawn"]),
     "withdrawn, and does not run": ([(0, new_version("edge-26.6.3")), (1, withdrawn(running=False))], []),
+    "withdrawn, and nobody knows what runs": ([(1, withdrawn(running=False))], []),
     "withdrawn, and left": ([(0, withdrawn()), (2, new_version("edge-26.9.1"))], []),
     "withdrawn, then upgraded to": (
         [(0, withdrawn(running=False)), (1, finished(RunOutcome.SUCCEEDED))],

@@ -2,7 +2,7 @@
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -30,9 +30,10 @@ from steward.bus.settings import BusSettings
 from steward.bus.streams import Start
 from steward.clock import SystemClock
 from steward.events.alerts import AlertFiring, AlertResolved
-from steward.events.base import Envelope, Event
+from steward.events.base import Envelope, Event, enclose
 from steward.events.subjects import subject_filter
 from steward.jsonvalue import Json, JsonObject, text
+from steward.kube.mesh_resources import SERVICE_PROFILES
 from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, PODS, SECRETS, SERVICES, Resource
 from steward.linkerd.version import Version
 from steward.resources import KINDS
@@ -186,6 +187,36 @@ class World:
             annotations,
         )
 
+    def install(self, resource: Resource) -> None:
+        """Make a kind known, whatever its objects say."""
+        schema: JsonObject = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+        version: JsonObject = {
+            "name": resource.version,
+            "served": True,
+            "storage": True,
+            "schema": {"openAPIV3Schema": schema},
+        }
+        spec: JsonObject = {
+            "group": resource.group,
+            "names": {"plural": resource.plural, "kind": resource.kind},
+            "scope": "Namespaced",
+            "versions": [version],
+        }
+        name = f"{resource.plural}.{resource.group}"
+        self.kubernetes.cluster.create(CRDS, {"metadata": {"name": name}, "spec": spec})
+
+    def profile(self, name: str, routes: Iterable[str], namespace: str = "shop") -> None:
+        """Make a ServiceProfile, or give it other routes."""
+        written: list[Json] = [{"name": each, "condition": {"pathRegex": "/.*"}} for each in routes]
+        self._put(SERVICE_PROFILES, namespace, name, {"spec": {"routes": written}})
+
+    async def scrape_also(self, jobs: Sequence[JsonObject]) -> None:
+        """Have Prometheus scrape more."""
+        itself = (self.prometheus.address, self.alertmanager.address, f"127.0.0.1:{self.metrics_port}")
+        document = scraping(None, self.folder / "rules", itself, more=jobs)
+        self.prometheus.configure(PrometheusOptions(document=document))
+        await self.prometheus.reload()
+
     def delete(self, resource: Resource, name: str, namespace: str) -> None:
         """Take an object away."""
         Undertaker(self.kubernetes.cluster).delete(resource, name, namespace)
@@ -301,6 +332,12 @@ class World:
                 if isinstance(each.data, kind)
             ]
 
+    async def say(self, event: Event, *, at: datetime, service: str = "test") -> None:
+        """Publish an event, as the service whose it is does."""
+        async with self._bus() as bus:
+            id = f"{event.name}/{'/'.join(event.key)}/{at.isoformat()}"
+            await bus.publish(enclose(event, id=id, cluster=CLUSTER, service=service, time=at))
+
     async def every_event(self) -> list[Envelope[Event]]:
         """All of any kind so far."""
         async with self._bus() as bus:
@@ -371,7 +408,10 @@ class World:
         if found is None:
             cluster.create(resource, whole)
         else:
-            cluster.replace(resource, {**yaml.safe_load(yaml.safe_dump(found)), **body})
+            kept = yaml.safe_load(yaml.safe_dump(found))
+            if annotations is not None:
+                kept["metadata"]["annotations"] = dict(annotations)
+            cluster.replace(resource, {**kept, **body})
 
 
 @asynccontextmanager
@@ -450,10 +490,17 @@ async def _around(
     return World(kubernetes, nats, prometheus, alertmanager, folder, port, metrics_port, token)
 
 
-def scraping(mesh: SyntheticLinkerd | None, rules: Path, itself: tuple[str, str, str], prefix: str = "") -> str:
+def scraping(
+    mesh: SyntheticLinkerd | None,
+    rules: Path,
+    itself: tuple[str, str, str],
+    prefix: str = "",
+    *,
+    more: Sequence[JsonObject] = (),
+) -> str:
     """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster.
 
-    `itself`: addresses of Prometheus, of Alertmanager, and of the service's own metrics.
+    `itself`: addresses of Prometheus, of Alertmanager, and of the service's own metrics. `more`: further jobs.
     """
     prometheus, alertmanager, own = itself
     scrapes = mesh.scrapes(prefix=prefix) if mesh is not None else ()
@@ -471,6 +518,7 @@ def scraping(mesh: SyntheticLinkerd | None, rules: Path, itself: tuple[str, str,
             for path, labels in scrape.targets
         ]
         jobs.append({"job_name": scrape.job, "static_configs": pages})
+    jobs += more
     document: JsonObject = {
         "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
         "rule_files": [f"{rules}/*.yaml"],

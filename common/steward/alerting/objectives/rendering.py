@@ -18,6 +18,7 @@ from steward.alerting.rules import Alerting, Group
 from steward.resources.alert_policy import AlertPolicy, TargetKind, TargetStatus
 
 _LONGEST_MESSAGE = 4096
+_LONGEST_TARGET = 512
 _RENDERED = "Rendered"
 
 
@@ -46,11 +47,12 @@ def rendered_policy(policy: AlertPolicy, facts: MeshFacts, monitoring: Monitorin
     outcomes = [_outcome(target, wanted, facts, monitoring) for target, wanted in _by_target(wishes.wanted).items()]
     own = custom_alerts(policy, audience)
     return RenderedPolicy(
-        groups=(*_objectives(owner, outcomes, monitoring), *_own_rules(owner, own, monitoring)),
+        groups=(*_objectives(owner, outcomes, monitoring), *_own_rules(owner, own.alerts, monitoring)),
         targets=(
             *(outcome.status for outcome in outcomes),
-            *(_refused(about, refused) for about, refused in wishes.refused),
-            *(TargetStatus(target=f"Rule/{alert.alert}", alerts=1, reason=_RENDERED) for alert in own),
+            *(_refused(about, refused) for about, refused in (*wishes.refused, *own.refused)),
+            *(TargetStatus(target=f"Rule/{alert.alert}", alerts=1, reason=_RENDERED) for alert in own.alerts),
+            *(_remark(notice) for notice in wishes.notices),
         ),
         warnings=tuple(dict.fromkeys((*wishes.notices, *_notices(outcomes)))),
         watched=_watched(outcomes),
@@ -167,6 +169,12 @@ def _notices(outcomes: Iterable[_Outcome]) -> Iterator[Notice]:
 
 def _refused(about: str, refused: Refused) -> TargetStatus:
     return TargetStatus(target=about, reason=refused.reason, message=refused.message[:_LONGEST_MESSAGE])
+
+
+def _remark(notice: Notice) -> TargetStatus:
+    """Of something that is left out, and takes nothing else with it."""
+    about, message = notice.about[:_LONGEST_TARGET], notice.message[:_LONGEST_MESSAGE]
+    return TargetStatus(target=about, reason=_RENDERED, message=message)
 
 
 def _by_target(wanted: Iterable[Wanted]) -> Mapping[Target, list[Wanted]]:

@@ -4,9 +4,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
+from steward.alerting.channels.target import TRIAL
 from steward.alerting.objectives.burn import Budget
 from steward.alerting.objectives.facts import Place
 from steward.alerting.objectives.refusals import Notice, Refused
+from steward.alerting.pack import STEWARD_LABEL
 from steward.alerting.promql import LABEL
 from steward.alerting.rules import Severity
 from steward.resources.alert_policy import AlertPolicy, AlertPolicySpec, Granularity, Objective, Side, TargetKind
@@ -18,6 +20,8 @@ OUR_LABELS = frozenset(
     }
 )
 """Labels of our recording rules and alerts."""
+RESERVED_LABELS = frozenset({STEWARD_LABEL, TRIAL})
+"""Labels by which Steward's own alerts, and those that only try a channel, are told from all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,8 @@ def _own(labels: Mapping[str, str]) -> tuple[tuple[tuple[str, str], ...], tuple[
     for name, value in sorted(labels.items()):
         if name in OUR_LABELS:
             why = "alerts have a label of that name anyway: call yours otherwise"
+        elif name in RESERVED_LABELS:
+            why = "alerts of Steward's own are known by it: call yours otherwise"
         elif LABEL.fullmatch(name) is None or name.startswith("__"):
             why = "that is no name of a label: letters, digits and _, not __ nor a digit first"
         else:

@@ -25,6 +25,8 @@ class Facts:
     inventory: Inventory | None = None
     certificates: CertificatesSeen = field(default_factory=CertificatesSeen)
     upgrades: tuple[UpgradeSeen, ...] = ()
+    upgrades_known: bool = False
+    """Whether those are all that there are."""
     conformance: tuple[ConformanceSeen, ...] = ()
     unread: tuple[Unread, ...] = ()
 

@@ -1,6 +1,6 @@
 """Upgrades that act, and features of the mesh that are confirmed not to work, as the runs of both say themselves."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -26,6 +26,8 @@ class UpgradeSeen:
     to_version: str = ""
     since: datetime | None = None
     """When it began."""
+    moved: datetime | None = None
+    """When its status last said something new: while the upgrader is away nothing does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,18 @@ def upgrade_seen(run: JsonObject) -> UpgradeSeen:
         from_version=text(run, "status", "snapshot", "fromVersion"),
         to_version=text(run, "spec", "target"),
         since=moment(text(run, "status", "startedAt")),
+        moved=max((each for said in _times(run) if (each := moment(said)) is not None), default=None),
     )
+
+
+def _times(run: JsonObject) -> Iterator[str]:
+    """Everything that is dated in the status."""
+    yield text(run, "status", "startedAt")
+    for step in rows(run, "status", "steps"):
+        yield from (text(step, each) for each in ("startedAt", "updatedAt", "finishedAt"))
+        yield from (text(evidence, "observedAt") for evidence in rows(step, "evidence"))
+    yield from (text(transition, "time") for transition in rows(run, "status", "transitions"))
+    yield from (text(condition, "lastTransitionTime") for condition in rows(run, "status", "conditions"))
 
 
 def conformance_seen(run: JsonObject) -> ConformanceSeen:

@@ -71,6 +71,8 @@ def test_labels_of_ones_own_do_not_displace_ours() -> None:
         "alertname": "Nothing",
         "__name__": "x",
         "a-b": "x",
+        "steward": "control-plane",
+        "steward_test": "linkerd-steward/pager",
         "tier": "1",
     }
     rendered = rendered_policy(policy(labels=labels, rules=(OWN,)), mesh(), monitoring())
@@ -80,12 +82,30 @@ def test_labels_of_ones_own_do_not_displace_ours() -> None:
         "Label/alertname",
         "Label/namespace",
         "Label/severity",
+        "Label/steward",
+        "Label/steward_test",
     ]
     assert all("is left out" in notice.message for notice in rendered.warnings)
+    assert {notice.about for notice in rendered.warnings} <= {each.target for each in rendered.targets}
     for alert in alerts(rendered):
         assert alert.labels["namespace"] == "shop"
         assert alert.labels["tier"] == "1"
         assert not {"alertname", "severity", "__name__", "a-b"} & set(alert.labels)
+        assert not alert.labels.get("steward")
+        assert not alert.labels.get("steward_test")
+
+
+def test_a_rule_of_ones_own_has_no_name_of_stewards_alerts() -> None:
+    names = ("Watchdog", "LinkerdUpgradeInProgress", "LinkerdFeatureFailing", "CheckoutTooSlow")
+    rules = tuple(OWN.model_copy(update={"name": name}) for name in names)
+    rendered = rendered_policy(policy(targets=(), rules=rules), mesh(), monitoring())
+    assert [alert.alert for alert in alerts(rendered)] == ["CheckoutTooSlow"]
+    assert reasons(rendered) == {
+        "Rule/Watchdog": "NameTaken",
+        "Rule/LinkerdUpgradeInProgress": "NameTaken",
+        "Rule/LinkerdFeatureFailing": "NameTaken",
+        "Rule/CheckoutTooSlow": "Rendered",
+    }
 
 
 def test_two_rules_for_each_target_and_the_rest_once() -> None:
@@ -190,7 +210,8 @@ def test_rules_of_ones_own_are_alerts_of_the_policys_namespace() -> None:
     assert group.name == "shop/slo/rules"
     (alert,) = alerts(rendered)
     assert (alert.alert, alert.expr, alert.lasting) == ("CheckoutTooSlow", OWN.expr, timedelta(seconds=120))
-    assert alert.labels == {"namespace": "shop", "policy": "slo", "team": "payments"}
+    given = {name: value for name, value in alert.labels.items() if value}
+    assert given == {"namespace": "shop", "policy": "slo", "team": "payments"}
     assert alert.annotations["summary"] == "Checkout {{ `{{` }} $value }} is slow"
     assert alert.annotations["runbook"] == "CheckoutTooSlow"
 

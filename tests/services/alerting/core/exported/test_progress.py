@@ -118,3 +118,23 @@ def test_a_line_that_cannot_be_read_says_nothing(line: Json) -> None:
 def test_the_order_in_which_runs_are_seen_changes_nothing(lines: list[tuple[str, State, int]]) -> None:
     runs = [conformance(f"run-{number}", **{name: (state, at)}) for number, (name, state, at) in enumerate(lines)]
     assert failed_features(runs) == failed_features(reversed(runs)) == failed_features(sorted(runs, key=str))
+
+
+def test_a_run_moved_when_anything_in_its_status_was_last_dated() -> None:
+    run = upgrade()
+    status: JsonObject = {
+        "startedAt": BEGUN,
+        "steps": [
+            {
+                "updatedAt": "2026-08-22T10:05:00Z",
+                "finishedAt": "not yet",
+                "evidence": [{"observedAt": "2026-08-22T10:20:00Z"}],
+            }
+        ],
+        "transitions": [{"time": "2026-08-22T10:10:00Z"}],
+        "conditions": [{"type": "Progressing", "lastTransitionTime": BEGUN}],
+    }
+    moved = upgrade_seen({**run, "status": status}).moved
+    assert moved is not None
+    assert moved.isoformat() == "2026-08-22T10:20:00+00:00"
+    assert upgrade_seen({}).moved is None
