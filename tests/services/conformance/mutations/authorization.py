@@ -40,6 +40,8 @@ MUTATIONS = (
     Mutation("authz.grpc-route", proxy.GRPC_REFUSED_AS_HTTP, "REFUSED_OTHERWISE", Rung.PROXY),
     Mutation("authz.tcp", proxy.TCP_DENIAL_IGNORED, _OPEN, Rung.PROXY),
     Mutation("authz.tcp", proxy.AUTHORIZATION_IGNORED, _OPEN, Rung.PROXY),
+    Mutation("authz.tcp", proxy.IDENTITIES_IGNORED, _OPEN, Rung.PROXY),
+    Mutation("authz.tcp", told.AUTHORIZATIONS_IGNORED, "AUTHORIZATION_NOT_TOLD", Rung.CONTROL_PLANE),
     Mutation("authz.tcp", told.SERVERS_IGNORED, "POLICY_NOT_TOLD", Rung.CONTROL_PLANE),
     Mutation("authz.default.deny", proxy.AUTHORIZATION_IGNORED, _OPEN, Rung.PROXY),
     Mutation("authz.tcp.revoked", proxy.REVOKED_KEPT, "REVOKED_KEPT", Rung.PROXY),
