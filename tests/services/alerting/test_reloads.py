@@ -24,7 +24,8 @@ pytestmark = pytest.mark.monitoring
 POLICIES = 8
 EDITS = 200
 PAUSE = timedelta(milliseconds=100)
-MOST_RELOADS = EDITS // 2
+MOST_RELOADS = EDITS
+"""What comes together is applied together, and what is refused is not shown again with every other edit."""
 NUMBER = re.compile(r"vector\((\d+)\)")
 BROKEN: tuple[JsonObject, ...] = (
     {"rules": [{"name": "Edit", "expr": "sum(", "severity": "warning"}]},
