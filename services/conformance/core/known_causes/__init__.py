@@ -12,9 +12,10 @@ from services.conformance.core.known_causes.objects import (
 )
 from services.conformance.core.known_causes.proxies import DETECT_TIMEOUT, NO_IDENTITY, POLICY_DENY, PROXY_STALE
 from services.conformance.core.known_causes.reading import cautious
-from services.conformance.core.known_causes.traffic import CNI_RULES, DATAPATH, NETPOL_4143
+from services.conformance.core.known_causes.traffic import CNI_RULES, DATAPATH, DNS, NETPOL_4143
 
 COMMON = (
+    DNS,
     NOT_INJECTED,
     UNDEFINED_PORT,
     ANCHOR_DRIFT,
@@ -38,6 +39,7 @@ __all__ = [
     "CP_UNREACHABLE",
     "DATAPATH",
     "DETECT_TIMEOUT",
+    "DNS",
     "ENV_NOISE",
     "NETPOL_4143",
     "NOT_INJECTED",

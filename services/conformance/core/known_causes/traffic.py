@@ -14,6 +14,26 @@ from steward.jsonvalue import text
 _NO_WAY = (Trouble.TIMED_OUT, Trouble.REFUSED, Trouble.UNREACHABLE, Trouble.RESET, Trouble.CLOSED)
 
 
+def _dns(_stage: Stage, evidence: Evidence) -> str | None:
+    replies = replies_of(evidence, why.BY_SERVICE)
+    there = objects_of(evidence, why.SERVICE)
+    if not there or not any(reply.trouble is Trouble.UNKNOWN_NAME for reply in replies):
+        return None
+    return f"the Service is there, and by its name: {tally(replies)}"
+
+
+DNS = Cause(
+    code="DNS",
+    rung=Rung.TRAFFIC,
+    seen=cautious(_dns),
+    message="Names are not resolved as they should be; the mesh has no part in that.",
+    expected="every lookup is answered, and alike",
+    disproof="A hundred lookups from both pods give the same addresses.",
+    remedy="Look at the cluster's DNS: its pods, its load, NetworkPolicies for port 53.",
+    command="kubectl -n kube-system logs -l k8s-app=kube-dns",
+)
+
+
 def _unconnected(reply: Reply) -> bool:
     """The client's proxy could not connect; whatever else it says, it says for another reason."""
     return maker(reply) is Maker.CLIENT_PROXY and (reply.status in (502, 503, 504) or reply.grpc_status in (4, 14))

@@ -7,7 +7,7 @@ from datetime import timedelta
 from services.conformance.core.diagnosis import Scene
 from services.conformance.core.evidence import Evidence
 from services.conformance.core.fronts import EVERY, calling, front, named, until
-from services.conformance.core.known_causes import COMMON, DATAPATH, cautious
+from services.conformance.core.known_causes import COMMON, DATAPATH, DNS, cautious
 from services.conformance.core.objects import manifest
 from services.conformance.core.orders import Call, Lookup, Reply, Target, Trouble
 from services.conformance.core.outbound import around, routed
@@ -114,16 +114,7 @@ def _dns_cause(_stage: Stage, evidence: Evidence) -> str | None:
     return f"{failures} lookups failed, the slowest took {slowest:.3f} s"
 
 
-_DNS = Cause(
-    code="DNS",
-    rung=Rung.TRAFFIC,
-    seen=cautious(_dns_cause),
-    message="Names are not resolved as they should be; the mesh has no part in that.",
-    expected="every lookup is answered, and alike",
-    disproof="A hundred lookups from both pods give the same addresses.",
-    remedy="Look at the cluster's DNS: its pods, its load, NetworkPolicies for port 53.",
-    command="kubectl -n kube-system logs -l k8s-app=kube-dns",
-)
+_DNS = replace(DNS, seen=cautious(_dns_cause))
 
 
 def _no_name(_stage: Stage) -> tuple[Step, ...]:

@@ -1,6 +1,7 @@
 """How protocols and ports are broken."""
 
 from steward.events.conformance import Rung
+from steward.testing.dataplane import network_faults as network
 from steward.testing.dataplane.control import faults as told
 from steward.testing.dataplane.proxy import inbound_faults as inbound
 from steward.testing.dataplane.proxy import metric_faults as metrics
@@ -11,6 +12,8 @@ from tests.services.conformance.mutations.mutation import Mutation
 MUTATIONS = (
     Mutation("proto.http1", inbound.PROTOCOL_NOT_RESTORED, "WRONG_HTTP_VERSION", Rung.PROXY),
     Mutation("proto.http1", outbound.HTTP_AS_OPAQUE, "TREATED_AS_OPAQUE", Rung.PROXY),
+    Mutation("proto.http1", network.DNS_FAILING, "DNS", Rung.TRAFFIC),
+    Mutation("proto.http1", outbound.HANDSHAKES_FAIL, "NETPOL_4143", Rung.TRAFFIC),
     Mutation("proto.http1", objects.scaled("su", 0), control=True),
     Mutation("proto.http2", outbound.H2_DOWNGRADED, "WRONG_HTTP_VERSION", Rung.PROXY),
     Mutation("proto.large", outbound.BODY_CORRUPTED, "BODY_BROKEN", Rung.TRAFFIC),
