@@ -88,8 +88,18 @@ async def surroundings(chassis: Chassis, group: AlertingGroup) -> AsyncIterator[
             address = Address(group.alertmanager.url, group.alertmanager.token_file, group.alertmanager.ca_file)
             alertmanager = Alertmanager(await stack.enter_async_context(JsonApi.open(address, "Alertmanager")))
         asks_operator = group.delivery is not Delivery.FILES and group.files.rules is None
-        there = asks_operator and await chassis.kube.serves(PROMETHEUS_RULES)
+        there = asks_operator and await _serves_operator(chassis, group.tempo.begin_again)
         yield Surroundings(prometheus, alertmanager, chosen(wish_of(group), operator_is_there=there))
+
+
+async def _serves_operator(chassis: Chassis, again: timedelta) -> bool:
+    """Whether the operator's kinds are installed, asked until the API server tells."""
+    while True:
+        try:
+            return await chassis.kube.serves(PROMETHEUS_RULES)
+        except KubeError as error:
+            chassis.log.warning("whether the prometheus-operator is installed nobody tells yet", problem=str(error))
+            await chassis.clock.sleep(again)
 
 
 def wish_of(group: AlertingGroup) -> Wish:

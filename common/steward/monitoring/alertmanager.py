@@ -20,7 +20,8 @@ class Alertmanager:
     async def status(self) -> tuple[NUMBER, str]:
         """Its version, and the configuration that is in force, with secrets as `<secret>`."""
         found = await self._api.get("/api/v2/status")
-        return numbers(text(found, "versionInfo", "version")), text(found, "config", "original")
+        version = self._api.must_be_said("its version", text(found, "versionInfo", "version"))
+        return numbers(version), text(found, "config", "original")
 
     async def version(self) -> NUMBER:
         """Of its own."""

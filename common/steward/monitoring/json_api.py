@@ -17,6 +17,9 @@ from steward.errors import ConfigurationError, StewardError
 from steward.jsonvalue import Json
 
 _LARGEST = 32 * 1024 * 1024
+_LONGEST_ASIDE = 200
+_TOKEN_WANTED = frozenset({httpx.codes.UNAUTHORIZED, httpx.codes.FORBIDDEN})
+_SOMEBODY_ELSE = frozenset({httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED, httpx.codes.NOT_ACCEPTABLE})
 
 
 class MonitoringError(StewardError):
@@ -65,6 +68,7 @@ class JsonApi:
         self._client = client
         self._address = address
         self._name = name
+        self._url = _without_password(address.url)
 
     @classmethod
     @asynccontextmanager
@@ -77,8 +81,14 @@ class JsonApi:
 
     @property
     def url(self) -> str:
-        """Its address."""
-        return self._address.url
+        """Its address, as it may be shown."""
+        return self._url
+
+    def must_be_said(self, what: str, said: str) -> str:
+        """`said`, which every such API says. Raise Unreachable where it does not: then it is somebody else."""
+        if not said:
+            raise Unreachable(f"{self._name} at {self.url} does not say {what}: look whether that is its address")
+        return said
 
     async def get(self, path: str, query: Mapping[str, str | list[str]] | None = None) -> Json:
         """The answer to a question."""
@@ -145,9 +155,11 @@ class JsonApi:
         return bytes(body)
 
     def _judged(self, method: str, path: str, status: int, raw: bytes) -> Json:
-        if status >= httpx.codes.BAD_REQUEST:
+        answers = f"{self._name} at {self.url} answers {method} {path}"
+        if status >= httpx.codes.MULTIPLE_CHOICES:
             said = _said(raw)
-            message = f"{self._name} answers {method} {path} with {status}: {said}"
+            remedy = self._remedy(status)
+            message = f"{answers} with {status}: {f'{remedy}: {said[:_LONGEST_ASIDE]}' if remedy else said}"
             if status in (httpx.codes.TOO_MANY_REQUESTS, httpx.codes.BAD_GATEWAY, httpx.codes.SERVICE_UNAVAILABLE):
                 raise Unreachable(message)
             raise Refused(message, status=status, said=said)
@@ -155,8 +167,18 @@ class JsonApi:
             return None
         try:
             return cast("Json", orjson.loads(raw))
-        except orjson.JSONDecodeError:
+        except orjson.JSONDecodeError as error:
+            # An order may be answered with a word; whoever has a page for everything carries nothing out.
+            if method == "GET" or raw.lstrip().startswith(b"<"):
+                raise Unreachable(f"{answers} with what is no JSON: look whether that is its address") from error
             return raw.decode(errors="replace")
+
+    def _remedy(self, status: int) -> str:
+        if status in _TOKEN_WANTED:
+            file = self._address.token_file
+            return f"the bearer token in {file} is not one that it takes" if file else "name the file of a bearer token"
+        redirects = status < httpx.codes.BAD_REQUEST
+        return "look whether that is its address" if redirects or status in _SOMEBODY_ELSE else ""
 
 
 def _said(raw: bytes) -> str:
@@ -167,6 +189,12 @@ def _said(raw: bytes) -> str:
         parsed = None
     found = parsed.get("error") or parsed.get("message") if isinstance(parsed, dict) else parsed
     return (found if isinstance(found, str) else raw.decode(errors="replace")).strip()[:2000] or "nothing"
+
+
+def _without_password(url: str) -> str:
+    scheme, sign, rest = url.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}{sign}{host.rpartition('@')[2]}{slash}{path}"
 
 
 def _trust(address: Address) -> ssl.SSLContext | bool:

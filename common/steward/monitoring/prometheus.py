@@ -41,7 +41,7 @@ class Prometheus:
         running = table(await self._optional("/api/v1/status/runtimeinfo"), "data")
         config = text(await self._optional("/api/v1/status/config"), "data", "yaml")
         return About(
-            version=numbers(text(built, "version")),
+            version=numbers(self._api.must_be_said("its version", text(built, "version"))),
             retention=span(text(running, "storageRetention")),
             evaluation=_evaluation(config),
             reloads=text(flags, "web.enable-lifecycle") != "false",

@@ -37,6 +37,8 @@ class Sight:
     """Alert → metrics that are not there, as where what they count never happened, or is not installed."""
     firing: int = 0
     known: bool = True
+    problem: str = ""
+    """Why it is not known, where that can be told."""
 
 
 def policy_status(unit: RuleUnit, carried: Carried, sight: Sight, now: datetime) -> AlertPolicyStatus:
@@ -104,7 +106,8 @@ def _in_force(carried: Carried, generation: int) -> _Said:
 
 def _sighted(unit: RuleUnit, sight: Sight) -> _Said:
     if not sight.known:
-        return ConditionStatus.UNKNOWN, "NotAsked", "which metrics this Prometheus has is not known yet"
+        why = f": {sight.problem}" if sight.problem else ""
+        return ConditionStatus.UNKNOWN, "NotAsked", f"which metrics this Prometheus has is not known{why or ' yet'}"
     if not sight.blind:
         return ConditionStatus.TRUE, "MetricsThere", _in_sight(unit, sight)
     first, metrics = _first(sight.blind)

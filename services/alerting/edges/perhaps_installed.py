@@ -13,6 +13,8 @@ from steward.kube.resources import Resource
 T = TypeVar("T")
 
 _LOOK_AGAIN = timedelta(minutes=1)
+_ASK_AGAIN = timedelta(milliseconds=500)
+"""After an error, doubled each time: much waits for the answer."""
 
 
 class PerhapsInstalled(Generic[T]):
@@ -29,8 +31,10 @@ class PerhapsInstalled(Generic[T]):
 
     async def run(self) -> None:
         """Keep it current until cancelled."""
+        pause = _ASK_AGAIN
         while not await self._is_served():
-            await self._kube.clock.sleep(_LOOK_AGAIN)
+            await self._kube.clock.sleep(_LOOK_AGAIN if self._problem is None else pause)
+            pause = min(2 * pause, _LOOK_AGAIN)
         await self._reflector.run()
 
     @property

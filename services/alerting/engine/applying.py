@@ -248,7 +248,9 @@ class Applying:
 
 def _carried(name: str, refusal: Refusal | None, outcome: Outcome | None, problem: str) -> Carried:
     if outcome is None:
-        return Carried(in_force=False, refusal=refusal or Refusal("TargetUnknown", problem), unknown=refusal is None)
+        # A query that nobody could check is no fault of the policy's: nobody can tell anything of this target.
+        certain = refusal if refusal is not None and refusal.reason != NOT_CHECKED else None
+        return Carried(in_force=False, refusal=certain or Refusal("TargetUnknown", problem), unknown=certain is None)
     standing = name in outcome.in_force
     if refusal is not None:
         return Carried(in_force=False, refusal=refusal, standing=standing)
@@ -271,7 +273,7 @@ def _unchecked(unit: RuleUnit) -> bool:
 def _sight(unit: RuleUnit, present: frozenset[str] | None, seen: Sighting) -> Sight:
     fires = sum(seen.firing.get(file, 0) for file in _files(unit, seen))
     if present is None:
-        return Sight({}, firing=fires, known=False)
+        return Sight({}, firing=fires, known=False, problem="; ".join(seen.problems))
     return Sight(blind_alerts(unit, present), doubtful_alerts(unit, present), fires)
 
 

@@ -19,7 +19,7 @@ from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import MonitoringError
 from steward.monitoring.prometheus import Prometheus
 
-_UNSEEN = "{} has not answered yet: what it is decides what is written for it"
+_UNSEEN = "{} has not answered yet, and what it is decides what is written for it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,14 +76,15 @@ class Looking:
         problems: list[str] = []
         monitoring = replace(self.seen.monitoring, linkerd=self._linkerd())
         seen = replace(self.seen, monitoring=monitoring)
-        for ask in (self._ask_prometheus, self._ask_alertmanager):
+        for ask, unheard in (
+            (self._ask_prometheus, _prometheus_unheard),
+            (self._ask_alertmanager, _alertmanager_unheard),
+        ):
             try:
                 seen = await ask(seen)
             except MonitoringError as error:
                 problems.append(str(error))
-                if ask == self._ask_prometheus:
-                    # What it had when it last answered says nothing of now.
-                    seen = replace(seen, metric_names=None)
+                seen = unheard(seen, str(error))
         if problems and problems != list(self.seen.problems):
             self._log.warning("monitoring is not what it should be", problems=problems)
         self.seen = replace(seen, problems=tuple(problems))
@@ -144,6 +145,17 @@ class Looking:
         version, configuration = await self._alertmanager.status()
         monitoring = replace(seen.monitoring, alertmanager=version)
         return replace(seen, monitoring=monitoring, alertmanager_unseen="", routes=routes_loaded(configuration))
+
+
+def _prometheus_unheard(seen: Sighting, problem: str) -> Sighting:
+    """What it had when it last answered says nothing of now."""
+    unseen = f"{_UNSEEN.format('Prometheus')}: {problem}" if seen.prometheus_unseen else ""
+    return replace(seen, metric_names=None, prometheus_unseen=unseen)
+
+
+def _alertmanager_unheard(seen: Sighting, problem: str) -> Sighting:
+    unseen = f"{_UNSEEN.format('Alertmanager')}: {problem}" if seen.alertmanager_unseen else ""
+    return replace(seen, alertmanager_unseen=unseen)
 
 
 def _profile(scrapes: ScrapesSeen, seen: Sighting) -> ScrapeProfile:

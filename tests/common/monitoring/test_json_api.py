@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from steward.errors import ConfigurationError
-from steward.monitoring.json_api import Address, JsonApi, Refused, Unreachable
-from steward.monitoring.prometheus import numbers, span
+from steward.monitoring.alertmanager import Alertmanager
+from steward.monitoring.json_api import Address, JsonApi, MonitoringError, Refused, Unreachable
+from steward.monitoring.prometheus import Prometheus, numbers, span
 from steward.testing.nats import free_ports
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -64,9 +65,49 @@ async def test_an_order_that_is_answered_with_a_word_or_nothing_was_carried_out(
 )
 async def test_a_refusal_keeps_the_words_of_whoever_refuses(status: int, body: str, said: str) -> None:
     async with serving(says(status, body)) as api:
-        with pytest.raises(Refused, match="Prometheus answers GET /x with") as refused:
+        with pytest.raises(Refused, match=f"Prometheus at {api.url} answers GET /x with {status}: ") as refused:
             await api.get("/x")
     assert (refused.value.status, refused.value.said) == (status, said)
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "remedy"),
+    [
+        (200, "<html>welcome</html>", "what is no JSON: look whether that is its address"),
+        (302, "", "302: look whether that is its address"),
+        (404, "not found", "404: look whether that is its address: not found"),
+        (405, "", "405: look whether that is its address"),
+        (401, "", "401: name the file of a bearer token"),
+        (403, "<html>who are you?</html>", "403: name the file of a bearer token"),
+    ],
+)
+async def test_somebody_else_under_its_address_is_told_from_it(status: int, body: str, remedy: str) -> None:
+    async with serving(says(status, body)) as api:
+        for ask in (api.get("/x"), api.post("/x")):
+            with pytest.raises(MonitoringError, match=f"Prometheus at {api.url} answers .* with {remedy}"):
+                await ask
+
+
+async def test_a_token_that_is_not_taken_is_named_by_its_file_and_a_password_not_at_all(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("old")
+    async with serving(says(401, "")) as api, JsonApi.open(Address(api.url, token_file=token), "Prometheus") as own:
+        with pytest.raises(Refused, match=f"the bearer token in {token} is not one that it takes"):
+            await own.get("/x")
+        with_password = Address(api.url.replace("://", "://me:s3cret@"))
+        async with JsonApi.open(with_password, "Prometheus") as shown:
+            assert shown.url == api.url
+            with pytest.raises(Refused) as refused:
+                await shown.get("/x")
+    assert "s3cret" not in str(refused.value)
+
+
+async def test_one_that_does_not_say_its_version_is_somebody_else() -> None:
+    async with serving(says(200, '{"status": "ok"}')) as api:
+        with pytest.raises(Unreachable, match=r"Prometheus at .* does not say its version: look whether"):
+            await Prometheus(api).about()
+        with pytest.raises(Unreachable, match="does not say its version: look whether"):
+            await Alertmanager(api).status()
 
 
 @pytest.mark.parametrize("status", [429, 502, 503])

@@ -125,12 +125,12 @@ class World:
             ),
         )
 
-    def start(self, group: AlertingGroup | None = None, *, level: str = "error") -> Replica:
-        """Start a replica."""
+    def start(self, group: AlertingGroup | None = None, *, level: str = "error", nats: str = "") -> Replica:
+        """Start a replica; `nats` is another way to NATS."""
         registry = CollectorRegistry()
         settings = AlertingSettings(
             bus=BusSettings(
-                servers=(self.nats.url,),
+                servers=(nats or self.nats.url,),
                 cluster=CLUSTER,
                 publish_deadline=timedelta(seconds=2),
                 drain_deadline=timedelta(seconds=1),

@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from steward.events.alerts import AlertFiring, AlertPolicyApplied, AlertResolved
+from steward.events.base import Event
 from steward.jsonvalue import JsonObject
 from steward.testing.kubernetes.faults import WriteMoment
 from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.monitoring.webhooks import WebhookSink
 from tests.services.alerting.running import HOME, PATIENCE, World, world
+from tests.services.alerting.wire import Wire
 
 pytestmark = pytest.mark.monitoring
 
@@ -131,7 +133,6 @@ async def test_a_death_at_any_file_leaves_files_that_load_and_the_next_start_com
 
 @pytest.mark.parametrize("stage", ["before", "after"])
 async def test_a_death_at_any_status_says_nothing_twice(around: World, stage: str) -> None:
-    told: set[str] = set()
     for writes in STATUSES:
         around.policy("mine", numbered(writes))
         around.policy("other", numbered(writes), HOME)
@@ -147,10 +148,48 @@ async def test_a_death_at_any_status_says_nothing_twice(around: World, stage: st
         async with around.running():
             await around.policy_says("mine", "InForce", "Applied")
             await around.policy_says("other", "InForce", "Applied", HOME)
-            said = await around.event(AlertPolicyApplied, lambda each: each.rules == 2 and each.digest not in told)
-            told.add(said.digest)
-    digests = [each.digest for each in await around.events(AlertPolicyApplied)]
-    assert [one for one, other in pairwise(digests) if one == other] == []
+            await until_said(around, writes + 1)
+    assert [one for one, other in pairwise(await digests(around)) if one == other] == []
+
+
+@pytest.mark.parametrize("stage", ["before", "after"])
+@pytest.mark.parametrize("event", [AlertPolicyApplied, AlertFiring, AlertResolved])
+async def test_a_death_at_the_publish_of_an_event_leaves_each_of_them_there_once(
+    around: World, event: type[Event], stage: str
+) -> None:
+    around.policy("mine", FIRES)
+    async with Wire(around.nats.port, event.name, stage) as wire:
+        first = around.start(nats=wire.url)
+        if event is AlertResolved:
+            await around.event(AlertPolicyApplied)
+            await around.event(AlertFiring)
+            around.policy("mine", ENDS)
+        async with asyncio.timeout(PATIENCE):
+            await wire.struck.wait()
+        await first.stop()
+    assert len(await around.events(event)) == (stage == "after")
+    async with around.running():
+        await around.policy_says("mine", "InForce", "Applied")
+        await around.event(AlertFiring)
+        await around.event(AlertPolicyApplied)
+        around.policy("mine", ENDS)
+        await around.event(AlertResolved)
+        await until_said(around, 2)
+        # Whatever would be told a second time had its time.
+        await around.scraped(times=2)
+    assert len(await around.events(AlertFiring)) == 1
+    assert len(await around.events(AlertResolved)) == 1
+    assert len(await digests(around)) == 2
+
+
+async def until_said(around: World, states: int) -> None:
+    """Wait until so many different things were said to be in force."""
+    await around.prometheus_until(lambda: digests(around), lambda found: len(set(found)) >= states)
+
+
+async def digests(around: World) -> list[str]:
+    """Of all that was said to be in force."""
+    return [each.digest for each in await around.events(AlertPolicyApplied)]
 
 
 async def test_what_fires_and_ends_over_restarts_is_said_once(around: World) -> None:

@@ -18,6 +18,7 @@ from steward.resources.definitions import definition
 from steward.resources.upgrade_run import UpgradeRun
 from steward.testing.clock import ManualClock
 from steward.testing.kubernetes.access import Rule
+from steward.testing.kubernetes.faults import Refuse
 from steward.testing.kubernetes.server import FakeKubernetes
 
 
@@ -72,3 +73,20 @@ async def test_a_kind_that_may_not_be_listed_is_unknown_and_says_why(fake_kubern
             await kube.server_version()
         assert isinstance(cache.problem, Forbidden)
         assert cache.values is None
+
+
+async def test_a_question_that_failed_is_asked_again_soon(
+    fake_kubernetes: FakeKubernetes, manual_clock: ManualClock
+) -> None:
+    install(fake_kubernetes)
+    fake_kubernetes.faults.add(Refuse(403, "Forbidden"), path="/apis/steward.linkerd.io/v1alpha1$", times=1)
+    async with (
+        await Kube.connect(kubeconfig=fake_kubernetes.kubeconfig(), clock=manual_clock) as kube,
+        cached(kube, asyncio.Event()) as cache,
+    ):
+        await manual_clock.until_somebody_sleeps()
+        assert isinstance(cache.problem, Forbidden)
+        await manual_clock.advance(timedelta(seconds=1))
+        while cache.values is None:
+            await kube.server_version()
+        assert cache.problem is None
