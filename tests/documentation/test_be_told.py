@@ -13,7 +13,7 @@ from steward.testing.monitoring.mail import MailRules, SmtpSink
 from steward.testing.monitoring.tools import MonitoringTools
 from tests.deploy.kustomize import REPOSITORY
 from tests.documentation.blocks import blocks, commands
-from tests.services.alerting.running import meshed_world
+from tests.services.alerting.meshed import meshed_world
 
 SECTION = "Be told"
 

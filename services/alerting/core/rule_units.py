@@ -1,6 +1,7 @@
 """Policies, and what is annotated, as units of rules with what became of each part."""
 
 from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 from services.alerting.core.units import ANNOTATED, Refusal, RuleUnit, WatchedAlert
 from services.alerting.core.writing import Unwritten, Writing, as_file
@@ -14,11 +15,44 @@ from steward.resources.alert_policy import AlertPolicy
 OWN_RULES = "/rules"
 
 
-def rule_units(policies: Iterable[AlertPolicy], around: Whereabouts, write: Writing = as_file) -> tuple[RuleUnit, ...]:
-    """A unit for each policy, and one for the annotations of each namespace."""
-    units = [policy_unit(policy, around, write) for policy in policies]
-    annotated = rendered_annotations(around.facts, around.monitoring)
-    return (*units, *(_annotated_unit(namespace, found, write) for namespace, found in annotated))
+@dataclass(frozen=True, slots=True)
+class RuleUnits:
+    """All units, and what they were made for: while that is the same, only policies that changed are rendered anew."""
+
+    around: Whereabouts | None = None
+    of_policies: tuple[RuleUnit, ...] = ()
+    annotated: tuple[RuleUnit, ...] = ()
+
+    @property
+    def all(self) -> tuple[RuleUnit, ...]:
+        """A unit for each policy, and one for the annotations of each namespace."""
+        return (*self.of_policies, *self.annotated)
+
+
+def rule_units(
+    policies: Iterable[AlertPolicy], around: Whereabouts, write: Writing = as_file, before: RuleUnits | None = None
+) -> RuleUnits:
+    """The units, those of `before` where nothing is otherwise now. `write` is the same each time."""
+    if before is None or before.around != around:
+        annotated = rendered_annotations(around.facts, around.monitoring)
+        before = RuleUnits(
+            around, (), tuple(_annotated_unit(namespace, found, write) for namespace, found in annotated)
+        )
+    known = {(each.namespace, each.name): each for each in before.of_policies}
+    units = (_policy_unit(policy, around, write, known) for policy in policies)
+    return replace(before, of_policies=tuple(units))
+
+
+def _policy_unit(
+    policy: AlertPolicy, around: Whereabouts, write: Writing, known: Mapping[tuple[str, str], RuleUnit]
+) -> RuleUnit:
+    unit = known.get((policy.metadata.namespace, policy.metadata.name))
+    if unit is None or unit.policy is None:
+        return policy_unit(policy, around, write)
+    if unit.policy.metadata.uid != policy.metadata.uid or unit.policy.spec != policy.spec:
+        return policy_unit(policy, around, write)
+    # Its status may be another.
+    return replace(unit, policy=policy)
 
 
 def policy_unit(policy: AlertPolicy, around: Whereabouts, write: Writing = as_file) -> RuleUnit:

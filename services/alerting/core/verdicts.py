@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from services.alerting.core.adoption import Contents
 from services.alerting.core.units import ChannelUnit, Refusal, RuleUnit
 from steward.alerting.rules import Alerting
 from steward.resources.alert_channel import AlertChannelStatus
@@ -78,6 +79,15 @@ def channel_status(unit: ChannelUnit, carried: Carried, now: datetime) -> AlertC
 def digest(content: str) -> str:
     """A short name for exactly this content."""
     return f"sha256:{hashlib.sha256(content.encode()).hexdigest()}"
+
+
+def digest_of(*contents: Contents) -> str:
+    """A short name for exactly these contents."""
+    found = hashlib.sha256()
+    together = {name: content for each in contents for name, content in each.items()}
+    for count, (name, content) in enumerate(sorted(together.items())):
+        found.update((f"\n{name}\0{content}" if count else f"{name}\0{content}").encode())
+    return f"sha256:{found.hexdigest()}"
 
 
 _Said = tuple[ConditionStatus, str, str]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from services.alerting.core.adoption import Contents, Verdict
+from services.alerting.edges.files import beside_the_loop
 from services.alerting.edges.folder import Folder
 from steward.monitoring.alertmanager import Alertmanager
 from steward.monitoring.json_api import Refused
@@ -24,7 +25,8 @@ class FileRoutes:
         self._rendering = rendering
 
     async def good(self) -> Contents:
-        return {name.removesuffix(SUFFIX): content for name, content in self._kept.read().items()}
+        kept = await beside_the_loop(self._kept.read)
+        return {name.removesuffix(SUFFIX): content for name, content in kept.items()}
 
     async def show(self, contents: Contents) -> Verdict:
         await self.put_back(contents)
@@ -37,7 +39,11 @@ class FileRoutes:
         return None
 
     async def put_back(self, contents: Contents) -> None:
-        self._live.write({CONFIGURATION: self._rendering(contents)})
+        def write() -> None:
+            self._live.write({CONFIGURATION: self._rendering(contents)})
+
+        await beside_the_loop(write)
 
     async def keep(self, contents: Contents) -> None:
-        self._kept.write({f"{name}{SUFFIX}": content for name, content in contents.items()})
+        files = {f"{name}{SUFFIX}": content for name, content in contents.items()}
+        await beside_the_loop(self._kept.write, files)

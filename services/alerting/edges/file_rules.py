@@ -1,6 +1,7 @@
 """Rules as files of a folder that Prometheus loads."""
 
 from services.alerting.core.adoption import Contents, Verdict
+from services.alerting.edges.files import beside_the_loop
 from services.alerting.edges.folder import Folder
 from steward.monitoring.json_api import Refused
 from steward.monitoring.prometheus import Prometheus
@@ -17,10 +18,10 @@ class FileRules:
         self._prometheus = prometheus
 
     async def good(self) -> Contents:
-        return self._kept.read()
+        return await beside_the_loop(self._kept.read)
 
     async def show(self, contents: Contents) -> Verdict:
-        self._live.write(contents)
+        await beside_the_loop(self._live.write, contents)
         try:
             await self._prometheus.reload()
         except Refused as refused:
@@ -30,7 +31,7 @@ class FileRules:
         return None
 
     async def put_back(self, contents: Contents) -> None:
-        self._live.write(contents)
+        await beside_the_loop(self._live.write, contents)
 
     async def keep(self, contents: Contents) -> None:
-        self._kept.write(contents)
+        await beside_the_loop(self._kept.write, contents)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from services.alerting.core.units import ChannelUnit, Refusal
+from services.alerting.edges.files import beside_the_loop
 from services.alerting.edges.folder import Folder
 from services.alerting.edges.objects import Objects
 from steward.alerting.channels.secrets import file_name
@@ -30,7 +31,7 @@ class ChannelSecrets:
         files: dict[str, str] = {}
         refused: dict[str, Refusal] = {}
         looked: dict[Entry, str | Refusal] = {}
-        kept = self.folder.read()
+        kept = await beside_the_loop(self.folder.read)
         for unit in units:
             namespace = unit.channel.metadata.namespace
             for entry in unit.secrets:
@@ -43,7 +44,7 @@ class ChannelSecrets:
                         files[name] = kept[name]
                 else:
                     files[name] = found
-        self.folder.write(files)
+        await beside_the_loop(self.folder.write, files)
         self._found = looked
         return refused
 

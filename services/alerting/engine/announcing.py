@@ -64,16 +64,13 @@ class Announcing:
             Refusal(object=name, reason=each.reason, message=each.message) for name, each in standing.refused.items()
         ]
         refused.sort(key=lambda each: each.object)
-        in_force = "\n".join(
-            f"{name}\0{content}" for name, content in sorted({**standing.rules, **standing.channels}.items())
-        )
         message = f"{standing.rule_count} rules and {len(standing.channels)} channels are in force"
         if refused:
             first = refused[0]
             message += f"; {len(refused)} refused, of which the last good ones stay: {first.object}: {first.message}"
         return AlertPolicyApplied(
             target=self._delivery,
-            digest=f"sha256:{hashlib.sha256(in_force.encode()).hexdigest()}",
+            digest=standing.digest,
             rules=standing.rule_count,
             channels=len(standing.channels),
             refused=tuple(refused[:_MOST]),

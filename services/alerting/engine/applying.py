@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from services.alerting import metrics
 from services.alerting.core.adoption import Contents
@@ -11,13 +12,14 @@ from services.alerting.core.operator_documents import expected
 from services.alerting.core.rule_units import blind_alerts, doubtful_alerts, needed_metrics
 from services.alerting.core.units import NOT_CHECKED, ChannelUnit, Refusal, RuleUnit
 from services.alerting.core.unreadable import UNREADABLE, lost
-from services.alerting.core.verdicts import Carried, Sight, channel_status, policy_status
+from services.alerting.core.verdicts import Carried, Sight, channel_status, digest_of, policy_status
 from services.alerting.edges.objects import Objects
 from services.alerting.engine.adopting import Adopting, Outcome
 from services.alerting.engine.awaiting import Awaiting
 from services.alerting.engine.looking import Sighting
 from steward.clock import Clock
 from steward.errors import StewardError
+from steward.resources.alert_policy import AlertPolicy, AlertPolicyStatus
 from steward.service.chassis import Chassis
 
 RenderRules = Callable[[Sighting], Awaitable[tuple[RuleUnit, ...]]]
@@ -34,11 +36,13 @@ class Standing:
     """What is in force, and what is refused: object → why."""
 
     rules: Contents = field(default_factory=dict)
-    rule_count: int = 0
     channels: Contents = field(default_factory=dict)
+    rule_count: int = 0
     refused: Mapping[str, Refusal] = field(default_factory=dict)
     unknown: bool = False
     """Of something nobody can tell yet: it is to be looked at again."""
+    digest: str = digest_of()
+    """A short name for what is in force."""
     untried: bool = False
     """Whoever should take it did not answer, or refused even what was good: it is to be tried again."""
 
@@ -177,10 +181,13 @@ class Applying:
             *((each.object, carried_routes[each.name]) for each in channels),
             *((by.own.object, each) for each in own_carried.values() if by.own is not None),
         )
+        in_force = rules.standing(carried_rules), routes.standing(carried_routes)
+        # In a thread, as all that goes through ten thousand rules.
+        digest = await asyncio.to_thread(digest_of, *in_force)
         self.standing = Standing(
-            rules=rules.standing(carried_rules),
+            *in_force,
             rule_count=sum(each.rules for each in units if carried_rules[each.file].in_force),
-            channels=routes.standing(carried_routes),
+            digest=digest,
             refused=_refused(named),
             unknown=any(each.unknown for _, each in named),
             untried=rules.silent or routes.silent or any(map(_unchecked, units)),
@@ -188,7 +195,14 @@ class Applying:
         sights = await self._sights(units, seen)
         self._show(named)
         self._instruments.show(metrics.BLIND, {(name,): float(len(each.blind)) for name, each in sights.items()})
-        await self._tell(units, channels, (carried_rules, carried_routes), sights)
+        now = self._clock.now()
+        # In a thread: hundreds of statuses, of which few differ from what the objects say already.
+        told = await asyncio.to_thread(_policies_told, units, carried_rules, sights, now)
+        for policy, status in told:
+            await self._means.objects.tell_policy(policy, status)
+        for channel in channels:
+            status_of = channel_status(channel, carried_routes[channel.name], now)
+            await self._means.objects.tell_channel(channel.channel, status_of)
         return self.standing
 
     def rest(self) -> None:
@@ -228,22 +242,17 @@ class Applying:
         self._instruments.show(metrics.APPLIED, {(target, name): float(each.in_force) for name, each in carried})
         self._instruments.set(metrics.RULES, self.standing.rule_count)
 
-    async def _tell(
-        self,
-        units: Iterable[RuleUnit],
-        channels: Iterable[ChannelUnit],
-        carried: tuple[Mapping[str, Carried], Mapping[str, Carried]],
-        sights: Mapping[str, Sight],
-    ) -> None:
-        rules, routes = carried
-        now = self._clock.now()
-        for unit in units:
-            if unit.policy is not None:
-                status = policy_status(unit, rules[unit.file], sights[unit.object], now)
-                await self._means.objects.tell_policy(unit.policy, status)
-        for channel in channels:
-            status_of = channel_status(channel, routes[channel.name], now)
-            await self._means.objects.tell_channel(channel.channel, status_of)
+
+def _policies_told(
+    units: Iterable[RuleUnit], carried: Mapping[str, Carried], sights: Mapping[str, Sight], now: datetime
+) -> tuple[tuple[AlertPolicy, AlertPolicyStatus], ...]:
+    """Policies that are to be told another status."""
+    every = (
+        (unit.policy, policy_status(unit, carried[unit.file], sights[unit.object], now))
+        for unit in units
+        if unit.policy is not None
+    )
+    return tuple((policy, status) for policy, status in every if policy.status != status)
 
 
 def _carried(name: str, refusal: Refusal | None, outcome: Outcome | None, problem: str) -> Carried:

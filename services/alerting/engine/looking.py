@@ -9,6 +9,7 @@ from datetime import timedelta
 from structlog.typing import FilteringBoundLogger
 
 from services.alerting.core.loaded import LoadedRoutes, LoadedRules, routes_loaded, rules_loaded
+from services.alerting.core.operator_documents import MARK_RECORD
 from services.alerting.edges.scraping import ScrapesSeen, look_at_scrapes
 from steward.alerting.monitoring import Monitoring, ScrapeKind, ScrapeProfile
 from steward.alerting.scrape_detection import NOT_SCRAPED
@@ -120,8 +121,9 @@ class Looking:
         about = await prometheus.about()
         scrapes = await look_at_scrapes(prometheus, wished=self._forced)
         names = await prometheus.metrics_now(self._names)
+        groups = await prometheus.alerting_groups(), await prometheus.recordings(MARK_RECORD)
         # In a thread: thousands of rules take a while to read.
-        firing, rules = await asyncio.to_thread(_read, await prometheus.groups())
+        firing, rules = await asyncio.to_thread(_read, *groups)
         monitoring = replace(
             seen.monitoring,
             scrape=_profile(scrapes, seen),
@@ -168,8 +170,8 @@ def _profile(scrapes: ScrapesSeen, seen: Sighting) -> ScrapeProfile:
     return detected.profile
 
 
-def _read(groups: list[JsonObject]) -> tuple[Mapping[str, int], LoadedRules]:
-    return _firing(groups), rules_loaded(groups)
+def _read(alerting: list[JsonObject], marked: list[JsonObject]) -> tuple[Mapping[str, int], LoadedRules]:
+    return _firing(alerting), rules_loaded(marked)
 
 
 def _firing(groups: list[JsonObject]) -> Mapping[str, int]:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from services.alerting.core.channel_units import Writing as WritingChannel
 from services.alerting.core.channel_units import channel_unit
-from services.alerting.core.rule_units import own_expressions, rule_units
+from services.alerting.core.rule_units import RuleUnits, own_expressions, rule_units
 from services.alerting.core.units import NOT_CHECKED, ChannelUnit, Refusal, RuleUnit
 from services.alerting.core.writing import Writing, as_file
 from services.alerting.edges.secrets import ChannelSecrets
@@ -22,11 +22,24 @@ from steward.alerting.objectives.facts import (
     service_facts,
 )
 from steward.alerting.policy_rules import Whereabouts
+from steward.jsonvalue import JsonObject
 from steward.kube.mesh_resources import GRPC_ROUTES, HTTP_ROUTES, POLICY_HTTP_ROUTES, SERVICE_PROFILES
 from steward.monitoring.json_api import MonitoringError
 from steward.monitoring.prometheus import Prometheus
+from steward.resources.alert_policy import AlertPolicy
 
 _REMEMBERED = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Objects:
+    """As they are at this moment, whatever is watched meanwhile."""
+
+    services: tuple[JsonObject, ...]
+    profiles: tuple[JsonObject, ...]
+    http_routes: tuple[JsonObject, ...]
+    policy_http_routes: tuple[JsonObject, ...]
+    grpc_routes: tuple[JsonObject, ...]
 
 
 class RenderingRules:
@@ -41,13 +54,17 @@ class RenderingRules:
         self._runbooks = runbooks
         self._write = write
         self._objections: dict[str, str | None] = {}
+        self._units = RuleUnits()
 
     async def __call__(self, seen: Sighting) -> tuple[RuleUnit, ...]:
         """Units, each refused whose own queries Prometheus does not take."""
-        around = Whereabouts(self._facts(), seen.monitoring, self._home, self._runbooks)
         # In a thread: hundreds of policies take seconds, in which others want to be answered.
-        units = await asyncio.to_thread(rule_units, self._watched.policies(), around, self._write)
-        return tuple([await self._checked(unit) for unit in units])
+        self._units = await asyncio.to_thread(self._rendered, self._watched.policies(), self._objects(), seen)
+        return tuple([await self._checked(unit) for unit in self._units.all])
+
+    def _rendered(self, policies: Iterable[AlertPolicy], objects: _Objects, seen: Sighting) -> RuleUnits:
+        around = Whereabouts(_facts(objects), seen.monitoring, self._home, self._runbooks)
+        return rule_units(policies, around, self._write, self._units)
 
     async def _checked(self, unit: RuleUnit) -> RuleUnit:
         for expr in own_expressions(unit.groups):
@@ -71,17 +88,27 @@ class RenderingRules:
             self._objections[expr] = await self._prometheus.objection(expr)
         return self._objections[expr]
 
-    def _facts(self) -> MeshFacts:
+    def _objects(self) -> _Objects:
         watched = self._watched
-        return MeshFacts.gathered(
-            services=map(service_facts, watched.services()),
-            profiles=map(profile_facts, watched.of(SERVICE_PROFILES)),
-            routes=(
-                *map(http_route_facts, watched.of(HTTP_ROUTES)),
-                *(http_route_facts(each, POLICY) for each in watched.of(POLICY_HTTP_ROUTES)),
-                *map(grpc_route_facts, watched.of(GRPC_ROUTES)),
-            ),
+        return _Objects(
+            services=watched.services(),
+            profiles=watched.of(SERVICE_PROFILES),
+            http_routes=watched.of(HTTP_ROUTES),
+            policy_http_routes=watched.of(POLICY_HTTP_ROUTES),
+            grpc_routes=watched.of(GRPC_ROUTES),
         )
+
+
+def _facts(objects: _Objects) -> MeshFacts:
+    return MeshFacts.gathered(
+        services=map(service_facts, objects.services),
+        profiles=map(profile_facts, objects.profiles),
+        routes=(
+            *map(http_route_facts, objects.http_routes),
+            *(http_route_facts(each, POLICY) for each in objects.policy_http_routes),
+            *map(grpc_route_facts, objects.grpc_routes),
+        ),
+    )
 
 
 class RenderingChannels:

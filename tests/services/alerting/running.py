@@ -25,6 +25,7 @@ from services.alerting.settings import (
     TempoSettings,
     WebhookSettings,
 )
+from steward.alerting.rules import seconds
 from steward.bus.client import Bus
 from steward.bus.settings import BusSettings
 from steward.bus.streams import Start
@@ -34,8 +35,7 @@ from steward.events.base import Envelope, Event, enclose
 from steward.events.subjects import subject_filter
 from steward.jsonvalue import Json, JsonObject, text
 from steward.kube.mesh_resources import SERVICE_PROFILES
-from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, PODS, SECRETS, SERVICES, Resource
-from steward.linkerd.version import Version
+from steward.kube.resources import ALERT_CHANNELS, ALERT_POLICIES, CRDS, NAMESPACES, SECRETS, SERVICES, Resource
 from steward.resources import KINDS
 from steward.resources.alert_channel import AlertChannel
 from steward.resources.alert_policy import AlertPolicy
@@ -46,8 +46,7 @@ from steward.service.runtime import lent
 from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
 from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.kubernetes.server import FakeKubernetes
-from steward.testing.linkerd.mesh import SimulatedMesh
-from steward.testing.linkerd_pages.synthetic import MeshPod, SyntheticLinkerd
+from steward.testing.linkerd_pages.synthetic import SyntheticLinkerd
 from steward.testing.monitoring.alertmanager import Alertmanager
 from steward.testing.monitoring.prometheus import Prometheus, PrometheusOptions
 from steward.testing.monitoring.tools import MonitoringTools
@@ -418,47 +417,12 @@ class World:
 async def world(tools: MonitoringTools, folder: Path) -> AsyncIterator[World]:
     """A cluster without a mesh, and without policies."""
     async with AsyncExitStack() as stack:
-        kubernetes = await _kubernetes(stack)
-        yield await _around(stack, kubernetes, tools, folder)
+        kubernetes = await cluster(stack)
+        yield await beside(stack, kubernetes, tools, folder)
 
 
-@dataclass
-class Meshed:
-    """A cluster with a mesh, and the pages of metrics that its pods have."""
-
-    around: World
-    mesh: SimulatedMesh
-    pages: SyntheticLinkerd
-
-
-@asynccontextmanager
-async def meshed_world(
-    tools: MonitoringTools, folder: Path, version: Version, *, calls: str = "api.shop"
-) -> AsyncIterator[Meshed]:
-    """`web` and `api`, two pods each, of which one calls the other; Prometheus scrapes all of the mesh."""
-    async with AsyncExitStack() as stack:
-        kubernetes = await _kubernetes(stack)
-        mesh = await stack.enter_async_context(SimulatedMesh(kubernetes))
-        await mesh.install(str(version))
-        mesh.namespace("shop", annotations={"linkerd.io/inject": "enabled"})
-        for name in ("web", "api"):
-            mesh.workload("Deployment", "shop", name, replicas=2)
-        await mesh.settled()
-        pages = await stack.enter_async_context(SyntheticLinkerd(version, pods=_pods(kubernetes, calls)))
-        yield Meshed(await _around(stack, kubernetes, tools, folder, pages), mesh, pages)
-
-
-def _pods(kubernetes: FakeKubernetes, calls: str) -> list[MeshPod]:
-    found = []
-    for pod in kubernetes.cluster.list(PODS):
-        workload = text(pod, "metadata", "generateName").rstrip("-").rpartition("-")[0]
-        namespace, name = text(pod, "metadata", "namespace"), text(pod, "metadata", "name")
-        client = namespace == "shop" and not calls.startswith(f"{workload}.")
-        found.append(MeshPod(namespace, name, workload, calls if client else ""))
-    return found
-
-
-async def _kubernetes(stack: AsyncExitStack) -> FakeKubernetes:
+async def cluster(stack: AsyncExitStack) -> FakeKubernetes:
+    """With the definitions of Steward's own kinds, and its namespace."""
     kubernetes = await stack.enter_async_context(FakeKubernetes())
     for kind in KINDS:
         kubernetes.cluster.create(CRDS, yaml.safe_load(yaml.safe_dump(definition(kind))))
@@ -466,13 +430,14 @@ async def _kubernetes(stack: AsyncExitStack) -> FakeKubernetes:
     return kubernetes
 
 
-async def _around(
+async def beside(
     stack: AsyncExitStack,
     kubernetes: FakeKubernetes,
     tools: MonitoringTools,
     folder: Path,
     pages: SyntheticLinkerd | None = None,
 ) -> World:
+    """NATS and the monitoring, which scrapes these pages, in `folder`."""
     rules, configuration = folder / "rules", folder / "alertmanager" / "alertmanager.yml"
     rules.mkdir(parents=True)
     configuration.parent.mkdir(parents=True)
@@ -496,6 +461,7 @@ def scraping(
     itself: tuple[str, str, str],
     prefix: str = "",
     *,
+    every: timedelta = timedelta(seconds=1),
     more: Sequence[JsonObject] = (),
 ) -> str:
     """A Prometheus that scrapes every page of the mesh with the labels that its job would have in a cluster.
@@ -520,7 +486,7 @@ def scraping(
         jobs.append({"job_name": scrape.job, "static_configs": pages})
     jobs += more
     document: JsonObject = {
-        "global": {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"},
+        "global": dict.fromkeys(("scrape_interval", "scrape_timeout", "evaluation_interval"), seconds(every)),
         "rule_files": [f"{rules}/*.yaml"],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [alertmanager]}]}]},
         "scrape_configs": jobs,

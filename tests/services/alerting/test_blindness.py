@@ -16,7 +16,8 @@ from steward.linkerd.version import Version
 from steward.resources.alert_policy import ControlPlane
 from steward.testing.monitoring.tools import MonitoringTools
 from steward.testing.monitoring.waiting import eventually
-from tests.services.alerting.running import HOME, meshed_world
+from tests.services.alerting.meshed import meshed_world
+from tests.services.alerting.running import HOME
 
 pytestmark = pytest.mark.monitoring
 

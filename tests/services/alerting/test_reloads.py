@@ -121,7 +121,10 @@ async def test_two_hundred_edits_and_three_deaths_leave_the_last_good_of_everyth
     around: World,
 ) -> None:
     observer = Observer(around, {f"p{each}": [] for each in range(POLICIES)})
-    async with WebhookSink() as sink, around.running():
+    group = around.group()
+    # Time for several edits, as by default: there they come once a second or so, and are waited for as long.
+    settling = group.tempo.model_copy(update={"settle": 5 * PAUSE})
+    async with WebhookSink() as sink, around.running(group.model_copy(update={"tempo": settling})):
         around.service("web")
         hook: JsonObject = {"webhook": {"url": sink.url}, "groupWaitSeconds": 0, "groupIntervalSeconds": 1}
         around.channel("hook", hook, "shop")
