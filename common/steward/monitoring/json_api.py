@@ -168,9 +168,9 @@ class JsonApi:
         try:
             return cast("Json", orjson.loads(raw))
         except orjson.JSONDecodeError as error:
-            # An order may be answered with a word; whoever has a page for everything carries nothing out.
-            if method == "GET" or raw.lstrip().startswith(b"<"):
-                raise Unreachable(f"{answers} with what is no JSON: look whether that is its address") from error
+            # Metrics and the answer to an order are plain text; whoever has a page for everything is somebody else.
+            if raw.lstrip().startswith(b"<"):
+                raise Unreachable(f"{answers} with a page for people: look whether that is its address") from error
             return raw.decode(errors="replace")
 
     def _remedy(self, status: int) -> str:

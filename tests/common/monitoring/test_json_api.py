@@ -73,7 +73,7 @@ async def test_a_refusal_keeps_the_words_of_whoever_refuses(status: int, body: s
 @pytest.mark.parametrize(
     ("status", "body", "remedy"),
     [
-        (200, "<html>welcome</html>", "what is no JSON: look whether that is its address"),
+        (200, "<html>welcome</html>", "a page for people: look whether that is its address"),
         (302, "", "302: look whether that is its address"),
         (404, "not found", "404: look whether that is its address: not found"),
         (405, "", "405: look whether that is its address"),

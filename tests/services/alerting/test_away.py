@@ -140,7 +140,7 @@ async def test_one_that_is_away_at_the_start_is_named_and_gets_everything_when_i
 
 
 WRONG = {
-    "a page for everything": "with what is no JSON: look whether that is its address",
+    "a page for everything": "with a page for people: look whether that is its address",
     "a page for nothing": "with 404: look whether that is its address",
     "a way to somewhere else": "with 302: look whether that is its address",
     "other json": "does not say its version: look whether that is its address",
