@@ -5,7 +5,6 @@ The peer is ourselves with a quarter of the Services: what grows in proportion h
 
 import gc
 import time
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -17,7 +16,7 @@ from steward.alerting.objectives.facts import (
     profile_facts,
     service_facts,
 )
-from steward.alerting.objectives.rendering import rendered_annotations
+from steward.alerting.objectives.rendering import RenderedPolicy, rendered_annotations
 from steward.alerting.rules import rule_document
 from steward.jsonvalue import Json, JsonObject
 from steward.yamlvalue import render_yaml
@@ -28,6 +27,15 @@ A_NAMESPACE = 20
 _ROUNDS = 3
 _MONITORING = Monitoring(ScrapeProfile(ScrapeKind.POD_MONITOR), retention=timedelta(days=15))
 _ASKED = {f"{ANNOTATION_PREFIX}success-rate": "99.9", f"{ANNOTATION_PREFIX}latency": "500ms@99"}
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """As the API server has them."""
+
+    services: tuple[JsonObject, ...]
+    profiles: tuple[JsonObject, ...]
+    routes: tuple[JsonObject, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,22 +63,34 @@ async def measure(sizes: tuple[int, ...] = SIZES) -> list[Row]:
     return rows
 
 
+def objects_of(size: int) -> Objects:
+    """So many Services with annotations, every fourth with a ServiceProfile, every fourth with an HTTPRoute."""
+    return Objects(
+        tuple(_service(number) for number in range(size)),
+        tuple(_profile(number) for number in range(0, size, 4)),
+        tuple(_route(number) for number in range(1, size, 4)),
+    )
+
+
+def rules_of(objects: Objects, monitoring: Monitoring) -> tuple[tuple[str, RenderedPolicy], ...]:
+    """Their rules, namespace by namespace."""
+    facts = MeshFacts.gathered(
+        map(service_facts, objects.services),
+        map(profile_facts, objects.profiles),
+        map(http_route_facts, objects.routes),
+    )
+    return rendered_annotations(facts, monitoring)
+
+
 def _best(size: int) -> _Rendering:
-    objects = [_service(number) for number in range(size)]
-    profiles = [_profile(number) for number in range(0, size, 4)]
-    routes = [_route(number) for number in range(1, size, 4)]
-    return min((_rendered(objects, profiles, routes) for _ in range(_ROUNDS)), key=lambda one: one.seconds)
+    objects = objects_of(size)
+    return min((_rendered(objects) for _ in range(_ROUNDS)), key=lambda one: one.seconds)
 
 
-def _rendered(
-    services: Iterable[JsonObject], profiles: Iterable[JsonObject], routes: Iterable[JsonObject]
-) -> _Rendering:
+def _rendered(objects: Objects) -> _Rendering:
     gc.collect()
     began = time.process_time()
-    facts = MeshFacts.gathered(
-        map(service_facts, services), map(profile_facts, profiles), map(http_route_facts, routes)
-    )
-    units = [rendered for _, rendered in rendered_annotations(facts, _MONITORING)]
+    units = [rendered for _, rendered in rules_of(objects, _MONITORING)]
     texts = [render_yaml(rule_document(unit.groups)) for unit in units]
     took = time.process_time() - began
     return _Rendering(took, sum(unit.rules for unit in units), sum(len(text.encode()) for text in texts))

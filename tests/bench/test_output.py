@@ -47,12 +47,16 @@ def test_every_figure_has_its_place_in_the_table() -> None:
 
 def test_everything_that_measures_is_found() -> None:
     assert set(bench.measurements()) == {
+        "alerting_idle",
+        "alerting_policies",
+        "alerting_start",
         "bus_latency",
         "bus_throughput",
         "conformance_suite",
         "exported_gauges",
         "kube_reflector",
         "reconcile",
+        "rule_evaluation",
         "slo_rules",
         "start_up",
     }
@@ -66,4 +70,4 @@ def test_a_measurement_that_does_not_exist_is_said(
     with pytest.raises(SystemExit):
         bench.main()
 
-    assert "'speed' is no measurement: there are bus_latency, bus_throughput" in capsys.readouterr().err
+    assert "'speed' is no measurement: there are alerting_idle, alerting_policies" in capsys.readouterr().err
