@@ -4,7 +4,7 @@ What a fault breaks is told by all of its rows together. A family is concerned i
 stands on the group of one: in a run it would be skipped, or explained by what lies below.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from services.conformance.core.dependencies import GROUNDS
 from services.conformance.core.probe import Probe
@@ -47,6 +47,28 @@ CANARIES = (
 )
 """Of each family a quick one, that sends traffic where the family does."""
 
+_COUNTED = frozenset(CANARIES)
+TOUCHED: Mapping[str, frozenset[str]] = {
+    # Whatever is proven by counters is not, where these are wrong.
+    "metrics-frozen": _COUNTED,
+    "metrics-counted-twice": _COUNTED,
+    "metrics-restless": _COUNTED,
+    # Pods that are read, or told of, under an address or port that is another's.
+    "addresses-crossed": frozenset({"cp.dst-consistency"}),
+    "sm-http-at-18080": frozenset({"cp.dst-consistency"}),
+    "v1-skip-inbound-ports-8080": frozenset({"cp.dst-consistency"}),
+    # The unmeshed server, who must be refused for having no identity.
+    "su-scaled-to-0": frozenset({"mtls.require-id"}),
+    # Bytes go the way of requests.
+    "inbound-redirection-broken": frozenset({"mtls.tcp"}),
+    "v1-restarted-under-injector-overlooks": frozenset({"mtls.tcp"}),
+    # What is carried over HTTP/2 between the proxies, or streamed.
+    "inbound-protocol-not-restored": frozenset({"mtls.require-id", "proto.sse"}),
+    "h2-downgraded": frozenset({"proto.grpc.stream"}),
+    "streams-buffered": frozenset({"proto.grpc.stream"}),
+}
+"""What a fault breaks besides the features whose mutations have it, so that it is no canary there."""
+
 
 def canaries(mutation: Mutation) -> tuple[Probe, ...]:
     """Those that a mutation must leave alone."""
@@ -57,7 +79,10 @@ def canaries(mutation: Mutation) -> tuple[Probe, ...]:
         probe
         for family in families
         for probe in family
-        if probe.id in CANARIES and not groups & _below(probe.group) and not broken & frozenset(probe.depends_on)
+        if probe.id in CANARIES
+        and probe.id not in TOUCHED.get(mutation.name, ())
+        and not groups & _below(probe.group)
+        and not broken & frozenset(probe.depends_on)
     )
 
 

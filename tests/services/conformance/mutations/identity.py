@@ -34,6 +34,7 @@ MUTATIONS = (
     Mutation("mtls.require-id", outbound.HTTP_AS_OPAQUE, "REQUIREMENT_IGNORED", Rung.PROXY),
     Mutation("mtls.require-id", outbound.REQUIRE_ID_REFUSED, "OTHER_IDENTITY", Rung.CONTROL_PLANE),
     Mutation("mtls.tcp", outbound.PLAINTEXT_TO_MESHED, "TCP_PLAINTEXT", Rung.PROXY),
+    Mutation("mtls.tcp", inbound.BLOCKED, "NETPOL_4143", Rung.TRAFFIC),
     Mutation("mtls.tcp", told.NO_IDENTITY_OF_ENDPOINTS, "NO_ENDPOINT_IDENTITY", Rung.CONTROL_PLANE),
     Mutation("mtls.plaintext-visible", metrics.missing("request_total"), "UNCOUNTED", Rung.TRAFFIC),
     Mutation("mtls.plaintext-visible", network.REDIRECTION_BROKEN, "UNCOUNTED", Rung.TRAFFIC, Scope(pod="cm")),
