@@ -66,6 +66,11 @@ TOUCHED: Mapping[str, frozenset[str]] = {
     "inbound-protocol-not-restored": frozenset({"mtls.require-id", "proto.sse"}),
     "h2-downgraded": frozenset({"proto.grpc.stream"}),
     "streams-buffered": frozenset({"proto.grpc.stream"}),
+    # Whatever a route does is not done, where routes are not kept, not found, or taken for every path.
+    "routes-ignored": frozenset({"route.redirect", "route.weight-zero"}),
+    "routes-not-found": frozenset({"route.producer-consumer", "route.redirect", "route.weight-zero"}),
+    "path-ignored": frozenset({"route.redirect"}),
+    "filters-ignored": frozenset({"route.producer-consumer"}),
 }
 """What a fault breaks besides the features whose mutations have it, so that it is no canary there."""
 
