@@ -11,6 +11,7 @@ from steward.cli.check_installation import (
     stream_problem,
     workload_problem,
 )
+from steward.cli.check_mesh import channel_problem, feature_problem, policy_problem, suite_problem
 from steward.cli.check_report import Category, Problem, Result, Verdict
 from steward.cli.check_work import (
     advice_problem,
@@ -98,6 +99,26 @@ def no_run_is_stalled(facts: Facts) -> Verdict:
     return _judged("no upgrade run is stalled", facts.runs, lambda runs: run_problem(runs, facts.at))
 
 
+def suites_are_valid(facts: Facts) -> Verdict:
+    """conformance can run every suite."""
+    return _judged("conformance suites are valid", facts.suites, suite_problem)
+
+
+def no_feature_fails(facts: Facts) -> Verdict:
+    """conformance, as far as it was asked, found every feature of the mesh to work."""
+    return _judged("no feature of the mesh fails", facts.exercises, feature_problem)
+
+
+def policies_are_in_force(facts: Facts) -> Verdict:
+    """Every alert that is asked for is in force, and sees what it is about."""
+    return _judged("alert policies are in force", facts.policies, policy_problem)
+
+
+def channels_are_in_force(facts: Facts) -> Verdict:
+    """Alertmanager knows every channel."""
+    return _judged("alert channels are in force", facts.channels, channel_problem)
+
+
 def proxies_are_current(facts: Facts) -> Verdict:
     """Every meshed pod runs the proxy that new pods get."""
     return _judged("data plane proxies are current", facts.catalogs, proxy_problem)
@@ -116,6 +137,10 @@ CLAIMS: tuple[Callable[[Facts], Verdict], ...] = (
     mesh_is_as_expected,
     plans_are_valid,
     no_run_is_stalled,
+    suites_are_valid,
+    no_feature_fails,
+    policies_are_in_force,
+    channels_are_in_force,
 )
 PROXY_CLAIMS: tuple[Callable[[Facts], Verdict], ...] = (proxies_are_current,)
 

@@ -12,6 +12,10 @@ from steward.jsonvalue import JsonObject, dig, rows, text, whole
 from steward.kube.client import Kube
 from steward.kube.errors import KubeError, NotFound
 from steward.kube.resources import (
+    ALERT_CHANNELS,
+    ALERT_POLICIES,
+    CONFORMANCE_RUNS,
+    CONFORMANCE_SUITES,
     CRDS,
     DEPLOYMENTS,
     LEASES,
@@ -23,7 +27,16 @@ from steward.kube.resources import (
     UPGRADE_RUNS,
 )
 from steward.kube.resources import Resource as Handle
-from steward.resources import KINDS, ReleaseCatalog, UpgradePlan, UpgradeRun
+from steward.resources import (
+    KINDS,
+    AlertChannel,
+    AlertPolicy,
+    ConformanceRun,
+    ConformanceSuite,
+    ReleaseCatalog,
+    UpgradePlan,
+    UpgradeRun,
+)
 from steward.resources.base import Resource
 
 T = TypeVar("T")
@@ -95,6 +108,10 @@ class Facts:
     catalogs: Sight[tuple[ReleaseCatalog, ...]]
     plans: Sight[tuple[UpgradePlan, ...]]
     runs: Sight[tuple[UpgradeRun, ...]]
+    suites: Sight[tuple[ConformanceSuite, ...]]
+    exercises: Sight[tuple[ConformanceRun, ...]]
+    policies: Sight[tuple[AlertPolicy, ...]]
+    channels: Sight[tuple[AlertChannel, ...]]
 
 
 async def gather(kube: Kube, namespace: str, nats: Callable[[], Awaitable[Sight[NatsFact]]]) -> Facts:
@@ -110,6 +127,10 @@ async def gather(kube: Kube, namespace: str, nats: Callable[[], Awaitable[Sight[
         catalogs=await look(lambda: _all(kube, RELEASE_CATALOGS, ReleaseCatalog)),
         plans=await look(lambda: _all(kube, UPGRADE_PLANS, UpgradePlan)),
         runs=await look(lambda: _all(kube, UPGRADE_RUNS, UpgradeRun)),
+        suites=await look(lambda: _all(kube, CONFORMANCE_SUITES, ConformanceSuite)),
+        exercises=await look(lambda: _all(kube, CONFORMANCE_RUNS, ConformanceRun)),
+        policies=await look(lambda: _all(kube, ALERT_POLICIES, AlertPolicy)),
+        channels=await look(lambda: _all(kube, ALERT_CHANNELS, AlertChannel)),
     )
 
 

@@ -9,12 +9,56 @@ import pytest
 from steward.cli.check import CLAIMS, PROXY_CLAIMS, evaluate
 from steward.cli.check_facts import Definition, Facts, NatsFact, Seen, Unseen, Workload
 from steward.cli.check_report import Category, Result, Verdict, as_document, as_text, passed
-from steward.jsonvalue import JsonObject
-from steward.resources import ReleaseCatalog, UpgradePlan, UpgradeRun
+from steward.jsonvalue import Json, JsonObject
+from steward.resources import (
+    AlertChannel,
+    AlertPolicy,
+    ConformanceRun,
+    ConformanceSuite,
+    ReleaseCatalog,
+    UpgradePlan,
+    UpgradeRun,
+)
 
 NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
 Document = Callable[[str], JsonObject]
 Golden = Callable[[str, str], None]
+
+
+def _said_of(type: str, status: str, reason: str, message: str) -> JsonObject:
+    moment = "2026-11-21T11:55:00Z"
+    return {"type": type, "status": status, "reason": reason, "message": message, "lastTransitionTime": moment}
+
+
+_IN_FORCE = _said_of("InForce", "True", "Applied", "generation 1 is in force")
+_SIGHTED = _said_of("Sighted", "True", "MetricsThere", "every alert can see")
+
+
+def _suite(*conditions: Json) -> ConformanceSuite:
+    return ConformanceSuite.of({"metadata": {"name": "default"}, "status": {"conditions": list(conditions)}})
+
+
+def _line(feature: str, state: str, verdict: str, cause: str = "") -> JsonObject:
+    return {"feature": feature, "state": state, "verdict": verdict, "cause": cause}
+
+
+def _exercise(name: str, phase: str, *features: Json, ended: str = "2026-11-21T11:00:00Z") -> ConformanceRun:
+    over: JsonObject = {"endedAt": ended} if phase == "Completed" else {}
+    status: JsonObject = {"phase": phase, "features": list(features), **over}
+    return ConformanceRun.of({"metadata": {"name": name}, "status": status})
+
+
+def _policy(*conditions: Json, name: str = "web") -> AlertPolicy:
+    status: JsonObject = {"observedGeneration": 1, "conditions": list(conditions)}
+    spec: JsonObject = {"controlPlane": {}}
+    metadata: JsonObject = {"name": name, "namespace": "shop", "generation": 1}
+    return AlertPolicy.of({"metadata": metadata, "spec": spec, "status": status})
+
+
+def _channel(*conditions: Json) -> AlertChannel:
+    status: JsonObject = {"observedGeneration": 1, "conditions": list(conditions)}
+    spec: JsonObject = {"slack": {"webhook": {"name": "slack", "key": "url"}}}
+    return AlertChannel.of({"metadata": {"name": "chat", "namespace": "shop"}, "spec": spec, "status": status})
 
 
 @pytest.fixture
@@ -45,6 +89,10 @@ def healthy(document: Document) -> Facts:
         catalogs=Seen((ReleaseCatalog.of(catalog),)),
         plans=Seen((UpgradePlan.of(document("plan")),)),
         runs=Seen((UpgradeRun.of(document("run-running")), UpgradeRun.of(document("run-succeeded")))),
+        suites=Seen((_suite(_said_of("Valid", "True", "Valid", "116 features")),)),
+        exercises=Seen((_exercise("nightly", "Completed", _line("mtls.identity", "Healthy", "Passed")),)),
+        policies=Seen((_policy(_IN_FORCE, _SIGHTED),)),
+        channels=Seen((_channel(_IN_FORCE),)),
     )
 
 
@@ -69,6 +117,10 @@ _BLIND: dict[str, Callable[[Facts], Facts]] = {
     "catalogs": lambda facts: replace(facts, catalogs=Unseen("forbidden")),
     "plans": lambda facts: replace(facts, plans=Unseen("forbidden")),
     "runs": lambda facts: replace(facts, runs=Unseen("forbidden")),
+    "suites": lambda facts: replace(facts, suites=Unseen("forbidden")),
+    "exercises": lambda facts: replace(facts, exercises=Unseen("forbidden")),
+    "policies": lambda facts: replace(facts, policies=Unseen("forbidden")),
+    "channels": lambda facts: replace(facts, channels=Unseen("forbidden")),
 }
 
 
@@ -223,6 +275,66 @@ def test_an_invalid_plan_is_a_warning_with_its_reason(healthy: Facts, document: 
         "linkerd-2.19-to-2.20: Cycle: a waits for b, b waits for a",
     )
     assert _said(replace(healthy, plans=Seen(())), "upgrade plans are valid")[0] is Result.WARNING
+
+
+def test_a_suite_that_cannot_be_run_is_a_warning_with_its_reason(healthy: Facts) -> None:
+    empty = _suite(_said_of("Valid", "False", "NoFeatures", "no feature is included"))
+    assert _said(replace(healthy, suites=Seen((empty,))), "conformance suites are valid") == (
+        Result.WARNING,
+        "default: NoFeatures: no feature is included",
+    )
+
+
+_REFUSED_BY_POLICY = _line("authz.server", "Failing", "Failed", "POLICY_DENY")
+
+
+@pytest.mark.parametrize(
+    ("runs", "said"),
+    [
+        (
+            (_exercise("watch", "Running", _REFUSED_BY_POLICY, _line("lb.spread", "Failing", "Failed")),),
+            "ConformanceRun watch: authz.server (POLICY_DENY), lb.spread (no cause found); "
+            "linkerd steward conformance explain authz.server",
+        ),
+        ((_exercise("watch", "Running", _line("lb.spread", "Suspect", "Failed")),), ""),
+        (
+            (_exercise("once", "Completed", _line("lb.spread", "Suspect", "Failed")),),
+            "ConformanceRun once: lb.spread (no cause found); linkerd steward conformance explain lb.spread",
+        ),
+        ((_exercise("once", "Completed", _line("lb.spread", "Quarantined", "Failed")),), ""),
+        (
+            (
+                _exercise("newer", "Completed", _line("lb.spread", "Healthy", "Passed"), ended="2026-11-21T11:30:00Z"),
+                _exercise("older", "Completed", _REFUSED_BY_POLICY),
+            ),
+            "",
+        ),
+    ],
+    ids=["it goes on", "it is not sure yet", "it will not be tried again", "quarantined", "it was repaired since"],
+)
+def test_features_that_fail_are_named_with_their_causes(
+    healthy: Facts, runs: tuple[ConformanceRun, ...], said: str
+) -> None:
+    wanted = (Result.WARNING, said) if said else (Result.SUCCESS, "")
+    assert _said(replace(healthy, exercises=Seen(runs)), "no feature of the mesh fails") == wanted
+
+
+def test_policies_that_are_refused_or_blind_and_channels_that_are_not_in_force_are_named(healthy: Facts) -> None:
+    refused = _policy(_said_of("InForce", "False", "TargetRefused", "parse error"))
+    blind = _policy(_IN_FORCE, _said_of("Sighted", "False", "Blind", "WebFails cannot fire"), name="api")
+    assert _said(replace(healthy, policies=Seen((refused, blind))), "alert policies are in force") == (
+        Result.WARNING,
+        "shop/web: refused: TargetRefused: parse error\nshop/api: blind: WebFails cannot fire",
+    )
+    many = tuple(_policy(name=f"p{number}") for number in range(7))
+    assert _said(replace(healthy, policies=Seen(many)), "alert policies are in force")[1].endswith(
+        "and 2 more; linkerd steward alerts status"
+    )
+    secretless = _channel(_said_of("InForce", "False", "SecretMissing", "there is no Secret slack"))
+    assert _said(replace(healthy, channels=Seen((secretless,))), "alert channels are in force") == (
+        Result.WARNING,
+        "shop/chat: refused: SecretMissing: there is no Secret slack",
+    )
 
 
 def test_short_output_shows_only_what_is_wrong(golden: Golden) -> None:
