@@ -20,12 +20,13 @@ from services.conformance.core.steps import (
     Removed,
     Step,
     Tried,
+    Unless,
     Until,
     Wait,
 )
 from steward.jsonvalue import JsonObject, text
 
-_Talking = Calls | Until | During | Pages | Asked | Released
+_Talking = Calls | Until | During | Unless | Pages | Asked | Released
 _Asking = Destinations | Profile | OutboundPolicy | InboundPolicy
 
 
@@ -34,7 +35,7 @@ def lines(steps: tuple[Step, ...], indent: str = "") -> tuple[str, ...]:
     found: list[str] = []
     for step in steps:
         found.append(f"{indent}{line(step)}")
-        if isinstance(step, During):
+        if isinstance(step, During | Unless):
             found += lines(step.steps, f"{indent}  ")
     return tuple(found)
 
@@ -42,7 +43,7 @@ def lines(steps: tuple[Step, ...], indent: str = "") -> tuple[str, ...]:
 def line(step: Step) -> str:
     """One step in words."""
     match step:
-        case Calls() | Until() | During() | Pages() | Asked() | Released():
+        case Calls() | Until() | During() | Unless() | Pages() | Asked() | Released():
             return _talking(step)
         case Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
             return _asking(step)
@@ -64,6 +65,8 @@ def _talking(step: _Talking) -> str:
             return f"{actor}: {said(call)}, until {consecutive} in a row: {wish}, at most {bound.total_seconds():g} s"
         case During(_, load):
             return f"{load.actor}: {said(load.call)}, and meanwhile:"
+        case Unless(_, awaited):
+            return f"if it was in vain to wait for {awaited.wish}:"
         case Pages(_, of, by):
             return f"{by}: read the metrics of the proxies of {of}"
         case Asked(_, actor, doing):

@@ -1,7 +1,7 @@
 """The steps a probe is made of, as data: what a run does, a dry run prints, and a person repeats by hand.
 
 Every step has a name under which its result is found in the evidence. Steps run one after the other, except those
-within `During`.
+within `During`, and are all run, but those within `Unless`.
 """
 
 from collections.abc import Callable
@@ -181,6 +181,15 @@ class During:
     steps: "tuple[Step, ...]" = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Unless:
+    """Run `steps` only where an earlier step waited in vain: what can be asked only then, or matters only then."""
+
+    name: str
+    awaited: Until
+    steps: "tuple[Step, ...]" = field(default=())
+
+
 Step = (
     Calls
     | Until
@@ -199,4 +208,5 @@ Step = (
     | Ready
     | Wait
     | During
+    | Unless
 )

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar, assert_never
 from uuid import uuid4
 
 from services.conformance.core import steps as do
@@ -101,13 +101,24 @@ class Play:
                 return Found(effect=await self._until(step))
             case do.Pages():
                 return Found(pages=await self._pages(step))
+            case do.During() | do.Unless() | do.Wait():
+                return await self._ordered(step)
+            case _:
+                return await self._with_cluster(step)
+
+    async def _ordered(self, step: do.During | do.Unless | do.Wait) -> Found:
+        match step:
             case do.During():
                 return await self._during(step)
+            case do.Unless():
+                if not self.evidence.effect(step.awaited.name).met:
+                    await self.run(step.steps)
+                return Found()
             case do.Wait():
                 await self.clock.sleep(step.duration)
                 return Found()
             case _:
-                return await self._with_cluster(step)
+                assert_never(step)
 
     async def _with_cluster(self, step: do.Step) -> Found:
         match step:

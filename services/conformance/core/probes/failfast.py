@@ -27,7 +27,7 @@ from services.conformance.core.proofs import (
 )
 from services.conformance.core.slices import bare_service, unmeshed_endpoint
 from services.conformance.core.stage import PORTS, Port, Stage
-from services.conformance.core.steps import Applied, Calls, Destinations, Pages, Step
+from services.conformance.core.steps import Applied, Calls, Destinations, Pages, Step, Unless
 from services.conformance.core.targets import CLIENT
 from services.conformance.core.told import endpoints_told
 from steward.conformance.results import AssertionResult, Safety, Tier
@@ -117,15 +117,16 @@ def _starts(evidence: Evidence, step: str) -> str:
 
 def _zero(stage: Stage) -> tuple[Step, ...]:
     patient = calling(stage, EMPTY, timeout=stage.timings.failfast.total_seconds() * 3 + 2)
+    first = until(stage, "first", patient, failing_fast, "504, fail-fast", consecutive=1)
     return (
         known(stage, EMPTY),
         Pages("before", CLIENT),
         Applied("emptied", (front(stage, EMPTY, NOBODY),)),
-        until(stage, "first", patient, failing_fast, "504, fail-fast", consecutive=1),
+        first,
+        # When it is explained there are endpoints again. Where it fails fast nothing comes between the calls: a proxy
+        # soon forgets a target that nobody calls, and what is forgotten fails fast anew.
+        Unless("told", first, (Destinations(TOLD_OF_NOBODY, f"{stage.service(EMPTY)}:{PORTS[Port.HTTP]}"),)),
         Calls("next", CLIENT, calling(stage, EMPTY, times=5)),
-        # When it is explained there are endpoints again. Not before the calls: asking takes longer than a
-        # proxy remembers a target that nobody calls, and what is forgotten is failed fast anew.
-        Destinations(TOLD_OF_NOBODY, f"{stage.service(EMPTY)}:{PORTS[Port.HTTP]}"),
         Applied("filled", (front(stage, EMPTY, EVERY),)),
         until(stage, "recovered", calling(stage, EMPTY, timeout=5), good, "an answer"),
         Pages("after", CLIENT),
@@ -151,8 +152,10 @@ _HANGS = Cause(
 
 
 def _still_told(_stage: Stage, evidence: Evidence) -> str | None:
+    if evidence.effect("first").met:
+        return None
     told = endpoints_told(evidence, TOLD_OF_NOBODY)
-    if isinstance(told, NotTold) or evidence.effect("first").met:
+    if isinstance(told, NotTold):
         return None
     kept = {replica: sorted(each.ip for each in found) for replica, found in told.items() if found}
     return (

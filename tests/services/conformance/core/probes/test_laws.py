@@ -23,6 +23,7 @@ from services.conformance.core.steps import (
     Removed,
     Step,
     Tried,
+    Unless,
     Until,
     Wait,
 )
@@ -41,6 +42,8 @@ def flat(steps: tuple[Step, ...]) -> Iterator[Step]:
     """All steps, those within others too."""
     for step in steps:
         yield step
+        if isinstance(step, Unless):
+            yield from flat(step.steps)
         if isinstance(step, During):
             # What the load saw is found under the name of the step that it is part of, too.
             if step.load.name != step.name:
