@@ -38,7 +38,15 @@ QUICK: JsonObject = {"groupWaitSeconds": 0, "groupIntervalSeconds": 1}
 
 
 @pytest.fixture
-async def around(monitoring_tools: MonitoringTools, tmp_path: Path) -> AsyncIterator[World]:
+async def around(each_monitoring_tools: MonitoringTools, tmp_path: Path) -> AsyncIterator[World]:
+    async with world(each_monitoring_tools, tmp_path) as made:
+        made.install(SERVICE_PROFILES)
+        yield made
+
+
+@pytest.fixture
+async def that_tells_trees(monitoring_tools: MonitoringTools, tmp_path: Path) -> AsyncIterator[World]:
+    """The current pair alone: an old Prometheus does not tell how it understood a query."""
     async with world(monitoring_tools, tmp_path) as made:
         made.install(SERVICE_PROFILES)
         yield made
@@ -86,8 +94,9 @@ async def loaded(around: World) -> list[Meaning]:
 
 
 async def test_a_text_of_somebody_elses_changes_no_query_and_makes_no_rule_and_is_told_as_it_is(
-    around: World,
+    that_tells_trees: World,
 ) -> None:
+    around = that_tells_trees
     async with around.running():
         say_everywhere(around, PLAIN)
         await around.policy_says("mine", "InForce", "Applied")

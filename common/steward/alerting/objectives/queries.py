@@ -125,7 +125,8 @@ def _rate(source: Source, series: str, *, by_route: bool) -> str:
     if not by_route:
         return rate
     if source.counters.routes is RouteLabel.PROFILE:
-        named = f'label_replace({rate}, "route", "$1", "rt_route", "(.+)")'
+        # Copied by `label_join`: before Prometheus 3 no `.+` of `label_replace` takes a name with a line break in it.
+        named = f'label_join({rate}, "route", "", "rt_route")'
         return f'label_replace({named}, "route", "{NO_ROUTE}", "rt_route", "")'
     return f'label_join({rate}, "route", "/", "route_kind", "route_namespace", "route_name")'
 
