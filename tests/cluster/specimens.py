@@ -50,6 +50,7 @@ _WRITTEN = {
     FEATURE_PATTERN: "mtls.feature-{}",
     FEATURE: "mtls.feature-{}",
     r"^[A-Z][A-Za-z0-9]*$": "Reason{}",
+    r"^([A-Z][A-Z0-9_]*)?$": "CAUSE_{}",
 }
 _SETTINGS = {
     "LinkerdCheck": "linkerd_check",
