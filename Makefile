@@ -62,7 +62,7 @@ format: $(READY) ## Format the sources and mend what can be mended
 bench: $(READY) ## Measure against peers; prints a table, and JSON into $$BENCH_JSON
 	@$(BIN)/python -m tests.bench $(ARGS)
 
-suite: $(READY) ## Run the default conformance suite once on the simulated mesh, and say what it took
+suite: $(READY) ## Run the default conformance suite on the simulated mesh, once or for a while, and say what it took
 	@$(BIN)/python -m tests.suite $(ARGS)
 
 proto: $(READY) ## Write the message classes of Linkerd's proxy API from our .proto files

@@ -1,5 +1,5 @@
-"""The default suite, once, on the mesh that a kubeconfig leads to: the service, by default in this process, and its
-report.
+"""The default suite, once or for a while, on the mesh that a kubeconfig leads to: the service, by default in this
+process, and its report.
 """
 
 import asyncio
@@ -49,6 +49,8 @@ class Asked:
     agents: AgentSettings = field(default_factory=AgentSettings)
     """How pods reach the same NATS, where that is not as this process does."""
     only: tuple[str, ...] = ()
+    lasting: timedelta | None = None
+    """For how long features are tried again and again; None: once."""
     direct: bool = False
     tempo: TempoSettings = field(default_factory=TempoSettings)
     patience: timedelta = timedelta(minutes=30)
@@ -78,7 +80,7 @@ async def exercised(asked: Asked) -> Exercised:
     async with await Kube.connect(kubeconfig=asked.kubeconfig, clock=clock) as kube:
         await _prepare(kube)
         async with (asked.serving or _serving)(asked):
-            body: JsonObject = {"metadata": {"name": name}, "spec": {"only": list(asked.only)}}
+            body: JsonObject = {"metadata": {"name": name}, "spec": {"only": list(asked.only), **_paced(asked.lasting)}}
             await kube.create(CONFORMANCE_RUNS, body)
             try:
                 async with within(clock, asked.patience):
@@ -87,6 +89,10 @@ async def exercised(asked: Asked) -> Exercised:
             finally:
                 await kube.delete(CONFORMANCE_RUNS, name)
         return Exercised(run, report, await _left_behind(kube, run))
+
+
+def _paced(lasting: timedelta | None) -> JsonObject:
+    return {"pace": "Continuous", "durationSeconds": int(lasting.total_seconds())} if lasting else {}
 
 
 async def _prepare(kube: Kube) -> None:

@@ -1,4 +1,4 @@
-"""One turn of the default suite, measured: the mesh and its pods in this process, the service in one of its own."""
+"""The default suite, measured: the mesh and its pods in this process, the service in one of its own."""
 
 import gc
 import resource
@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from services.conformance.core.carriage import Gathered, reports_filter
@@ -64,8 +65,8 @@ class Measured:
         return tuple(each for each in self.features if each.verdict not in CLEAN)
 
 
-async def measured(only: tuple[str, ...] = ()) -> Measured:
-    """Run the default suite once on a healthy mesh with the time-outs of real proxies."""
+async def measured(only: tuple[str, ...] = (), lasting: timedelta | None = None) -> Measured:
+    """Run the default suite, once or for so long, on a healthy mesh with the time-outs of real proxies."""
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         nats = await stack.enter_async_context(NatsServer())
@@ -81,7 +82,9 @@ async def measured(only: tuple[str, ...] = ()) -> Measured:
         gc.freeze()
         began, spent = time.perf_counter(), _processor_seconds()
         with _most_pods(mesh.cluster) as pods:
-            asked = Asked(kubernetes.kubeconfig(), IMAGE, bus, only=only, direct=True, serving=service_process)
+            asked = Asked(
+                kubernetes.kubeconfig(), IMAGE, bus, only=only, lasting=lasting, direct=True, serving=service_process
+            )
             found = await exercised(asked)
         seconds = time.perf_counter() - began
         made = await _requests(bus)

@@ -109,9 +109,9 @@ class RpcCaller:
         """Close every connection."""
         await self._streams.close()
 
-    async def begin(self, sight: Sight) -> Talk:
-        """Open a call."""
-        stream = await self._streams.open(_headers(self._means), end=False)
+    async def begin(self, sight: Sight, *, limited: bool = True) -> Talk:
+        """Open a call; `limited`: the server is to end it when its time is over."""
+        stream = await self._streams.open(_headers(self._means, limited=limited), end=False)
         sight.connection = stream.connection
         return Talk(stream, sight)
 
@@ -183,7 +183,8 @@ class HeldRpcCaller:
     async def _call(self, sight: Sight) -> None:
         if self._talk is None:
             self._number = next(self._means.numbers)
-            self._talk = await self._caller.begin(sight)
+            # The time is that of each message; the call itself goes on for days.
+            self._talk = await self._caller.begin(sight, limited=False)
         else:
             self._talk.resume(sight)
         sight.connection = self._number
@@ -207,7 +208,7 @@ async def _ask(talk: Talk, size: int) -> None:
     await talk.end()
 
 
-def _headers(means: Means) -> RawHeaders:
+def _headers(means: Means, *, limited: bool) -> RawHeaders:
     """A path that is nothing but wishes is that of our own service."""
     call = means.one()
     path, _, query = call.path.partition("?")
@@ -221,7 +222,7 @@ def _headers(means: Means) -> RawHeaders:
         (b":path", method.encode()),
         (b"te", b"trailers"),
         (b"content-type", b"application/grpc"),
-        (b"grpc-timeout", b"%dm" % max(1, round(call.timeout_seconds * 1000))),
+        *([(b"grpc-timeout", b"%dm" % max(1, round(call.timeout_seconds * 1000)))] if limited else []),
         (b"user-agent", b"linkerd-steward-exerciser"),
         (CONVERSATION_KEY.encode(), call.conversation.value.encode()),
         *([(QUERY_KEY.encode(), quote(query, safe="=&-.%+~").encode())] if query else []),

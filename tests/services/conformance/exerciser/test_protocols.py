@@ -15,6 +15,10 @@ import pytest_asyncio
 from services.conformance.core.orders import Call, Conversation, Echo, Protocol, Target, Trouble
 from services.conformance.core.stage import PORTS, Port
 from services.conformance.core.wishes import Wishes
+from services.conformance.exerciser.calling.callers import held_caller
+from services.conformance.exerciser.calling.dialling import Dialler, system_resolve
+from services.conformance.exerciser.calling.sight import Means
+from steward.clock import SystemClock
 from steward.testing.nats import NatsServer
 from tests.services.conformance.cast import Cast, Played, assembled, loopback_address
 
@@ -212,6 +216,23 @@ async def test_a_grpc_stream_may_break_off(cast: Cast, server: Played) -> None:
     )
     reply = await cast.call("cm-0", call)
     assert (reply.received_messages, reply.grpc_status) == (2, 13)
+
+
+@pytest.mark.parametrize("port", [Port.GRPC, Port.WEBSOCKET, Port.OPAQUE], ids=str)
+async def test_a_held_connection_outlives_the_time_that_each_use_of_it_may_take(server: Played, port: Port) -> None:
+    protocol, clock = NATIVE[port][0], SystemClock()
+    conversation = Conversation.BIDIRECTIONAL if protocol is Protocol.GRPC else Conversation.CLIENT_FIRST
+    call = Call(target=server.at(port), protocol=protocol, conversation=conversation, timeout_seconds=2)
+    caller = held_caller(Means(call, Dialler(system_resolve), clock))
+    seen: set[tuple[object, ...]] = set()
+    began = clock.monotonic()
+    try:
+        while clock.monotonic() < began + 3:
+            reply = await caller.call()
+            seen.add((reply.trouble, reply.grpc_status, reply.connection))
+    finally:
+        await caller.close()
+    assert seen == {(None, None, 1)}
 
 
 async def test_many_grpc_calls_share_one_connection(cast: Cast, server: Played) -> None:
