@@ -99,30 +99,67 @@ class Allowance:
         """What was taken, and not made after all."""
         self._left = min(self._most, self._left + requests)
 
+    def owe(self, requests: float) -> None:
+        """What was made and not taken: whoever comes next waits for it."""
+        self._left -= requests
+
+
+@dataclass(slots=True)
+class Share:
+    """The requests of one attempt, taken before it begins, for nobody may wait between its steps.
+
+    A proxy forgets within seconds what nobody calls, and a step that came later than that would see another thing than
+    the probe means. Without an allowance there is no limit.
+    """
+
+    allowance: Allowance | None = None
+    left: int = 0
+
+    def use(self, requests: int) -> None:
+        """Make so many; fewer than none were not made after all. What goes beyond the share is owed."""
+        self.left -= requests
+        if self.left < 0 and self.allowance is not None:
+            self.allowance.owe(-self.left)
+            self.left = 0
+
+    def close(self) -> None:
+        """Give back what is left."""
+        if self.allowance is not None:
+            self.allowance.give_back(self.left)
+        self.left = 0
+
 
 def requests_of(doing: Doing) -> int:
     """How many requests an order makes."""
     return doing.times if isinstance(doing, Call) else 1
 
 
-def requests(step: Step) -> int:
-    """How many requests a step makes at the least, by one pod."""
+def requests(step: Step, stage: Stage) -> int:
+    """How many requests a step makes at the least, by all pods of its actor."""
     match step:
         case Calls():
-            return requests_of(step.call)
+            return requests_of(step.call) * _pods(stage, step.actor)
         case Until():
-            return step.consecutive
+            return step.consecutive * _pods(stage, step.actor)
         case During():
-            return requests(step.load) + sum(requests(each) for each in step.steps)
-        case Asked() | Released() | Pages():
-            return 1
+            return requests(step.load, stage) + sum(requests(each, stage) for each in step.steps)
+        case Asked() | Released():
+            return _pods(stage, step.actor)
+        case Pages():
+            return _pods(stage, step.of)
         case _:
             return 0
 
 
+def _pods(stage: Stage, actor: str) -> int:
+    """Of one pod by its name (`sm-0`), and of an actor that the probe is yet to bring, there is one."""
+    return max(1, len(stage.pods(actor)))
+
+
 def cost(probe: Probe, stage: Stage) -> int:
-    """How many requests an attempt makes at the least."""
-    return sum(requests(step) for step in probe.steps(stage))
+    """How many requests an attempt makes at the least, its control included."""
+    control = probe.control.steps(stage) if probe.control is not None else ()
+    return sum(requests(step, stage) for step in (*probe.steps(stage), *control))
 
 
 def fitting(probes: Sequence[Probe], spare_pods: int) -> tuple[tuple[Probe, ...], tuple[Probe, ...]]:

@@ -48,14 +48,15 @@ class Exercising:
         self._continuous = run.spec.pace is Pace.CONTINUOUS
         self._staging = Staging(world, made, seen)
         self._floor = Floor(world.means.at_once, made.spare_pods)
-        self._allowance = Allowance(suite.footprint.max_requests_per_second)
+        # What is over in minutes need not stay within its requests a second.
+        allowance = Allowance(suite.footprint.max_requests_per_second) if self._continuous else None
         self._runner = Runner(
             edges=world.edges,
             clock=world.clock,
             staging=self._staging,
             agents_of=run.metadata.uid,
             retries=suite.confirmation.inline_retries,
-            spend=self._spend,
+            allowance=allowance,
             retry_within=world.means.retry_within,
             keep_evidence=run.spec.keep_evidence,
         )
@@ -254,13 +255,6 @@ class Exercising:
                 self._fresh = [*news, *self._fresh]
                 raise
             self._recorded_at = clock.monotonic()
-
-    async def _spend(self, requests: int) -> None:
-        """A continuous run stays within its requests a second; one that is over in minutes need not."""
-        if requests < 0:
-            self._allowance.give_back(-requests)
-        elif self._continuous:
-            await self._world.clock.sleep(self._allowance.wait(requests, self._world.clock.monotonic()))
 
     def _which(self, number: int) -> Which:
         return Which(self._run.metadata.name, self._run.metadata.uid, number, self._world.clock.now())

@@ -1,10 +1,10 @@
 """One attempt: its steps, carried out one after the other, and whatever they applied taken away again."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TypeAlias, TypeVar, assert_never
+from typing import TypeVar, assert_never
 from uuid import uuid4
 
 from services.conformance.core import steps as do
@@ -12,16 +12,14 @@ from services.conformance.core.evidence import Accepted, Effect, Evidence, Failu
 from services.conformance.core.orders import Call, Doing, Fetch, Refused, Release, Replies, Reply, Report, Target
 from services.conformance.core.pages import NotAPage, Page, page_of
 from services.conformance.core.ports import Edges, Unable
-from services.conformance.core.schedule import requests_of
+from services.conformance.core.schedule import Share, requests_of
 from services.conformance.core.stage import Place, Stage
 from steward.clock import Clock
 from steward.errors import StewardError
-from steward.jsonvalue import JsonObject, text
-from steward.kube.resources import PODS
+from steward.jsonvalue import JsonObject, text, texts
+from steward.kube.resources import DEPLOYMENTS, PODS
 
 T = TypeVar("T")
-Spend: TypeAlias = Callable[[int], Awaitable[None]]
-"""Waits until so many requests may be made; fewer than none are given back."""
 
 ADMIN_PORT = 4191
 _SLACK = timedelta(seconds=5)
@@ -29,11 +27,7 @@ _ORDER_START = timedelta(seconds=5)
 _LOOK = timedelta(milliseconds=500)
 _REMEMBERED = 20
 _CLEANUP = timedelta(seconds=20)
-
-
-async def _freely(requests: int) -> None:
-    """No limit."""
-    del requests
+_GONE = timedelta(seconds=60)
 
 
 @dataclass(slots=True)
@@ -46,9 +40,11 @@ class Play:
     probe: str
     agents_of: str
     """What agents of this run are addressed by."""
-    spend: Spend = _freely
+    share: Share = field(default_factory=Share)
     found: dict[str, Found] = field(default_factory=dict)
     _landed: list[tuple[JsonObject, bool]] = field(default_factory=list)
+    _leaving: list[do.Looked] = field(default_factory=list)
+    """Pods that end because what made them was removed."""
 
     async def __aenter__(self) -> "Play":
         return self
@@ -61,6 +57,8 @@ class Play:
         except asyncio.CancelledError:
             await asyncio.wait([cleaning], timeout=_CLEANUP.total_seconds())
             raise
+        finally:
+            self.share.close()
 
     @property
     def evidence(self) -> Evidence:
@@ -80,6 +78,19 @@ class Play:
     async def apply(self, name: str, objects: Sequence[JsonObject]) -> None:
         """Apply objects of the probe; found under a name."""
         await self._one(do.Applied(name, tuple(objects)))
+
+    async def emptied(self) -> None:
+        """Until the pods that the probe brought are gone, for whoever comes next may bring as many. Not for ever."""
+        deadline = self.clock.monotonic() + _GONE.total_seconds()
+        for pods in self._leaving:
+            while self.clock.monotonic() < deadline and await self._found(pods):
+                await self.clock.sleep(_LOOK)
+
+    async def _found(self, pods: do.Looked) -> bool:
+        try:
+            return bool(await self.edges.cluster.look(pods))
+        except StewardError:
+            return True
 
     async def _one(self, step: do.Step) -> None:
         try:
@@ -172,7 +183,7 @@ class Play:
         return await self._all(await self._pods(actor), call)
 
     async def _all(self, pods: Sequence[Place], doing: Doing) -> tuple[Report, ...]:
-        await self.spend(requests_of(doing) * len(pods))
+        self.share.use(requests_of(doing) * len(pods))
         return tuple(await _gathered([self._order(pod.pod, doing) for pod in pods]))
 
     async def _order(self, pod: str, doing: Doing, order: str = "") -> Report:
@@ -207,7 +218,7 @@ class Play:
     async def _pages(self, step: do.Pages) -> Mapping[str, Page]:
         by = (await self._pods(step.by))[0]
         targets = await self._scraped(step)
-        await self.spend(len(targets))
+        self.share.use(len(targets))
         if step.labels:
             return await self._readable(by.pod, targets)
         pages = await _gathered([self._page(by.pod, name, ip) for name, ip in targets.items()])
@@ -254,7 +265,7 @@ class Play:
     async def _during(self, step: do.During) -> Found:
         """Calls go on while steps are carried out; agents are told to stop, and tell of the calls that were made."""
         pods = await self._pods(step.load.actor)
-        await self.spend(requests_of(step.load.call) * len(pods))
+        self.share.use(requests_of(step.load.call) * len(pods))
         orders = {pod.pod: uuid4().hex for pod in pods}
         async with asyncio.TaskGroup() as tasks:
             load = [tasks.create_task(self._outcome(pod, step.load.call, order)) for pod, order in orders.items()]
@@ -266,7 +277,7 @@ class Play:
         if not told:
             raise Unable("NoReport", "; ".join(str(each) for each in reports))
         made = sum(len(each.seen.replies) for each in told if isinstance(each.seen, Replies))
-        await self.spend(min(0, made - requests_of(step.load.call) * len(told)))
+        self.share.use(min(0, made - requests_of(step.load.call) * len(told)))
         found = Found(reports=told)
         self.found[step.load.name] = found
         return found
@@ -307,10 +318,7 @@ class Play:
     async def _remove(self, thing: JsonObject) -> None:
         self._must_be_ours(thing)
         existed = any(known and _same(each, thing) for each, known in self._landed)
-        if existed:
-            await self.edges.cluster.release(thing, self.manager)
-        else:
-            await self.edges.cluster.remove(thing)
+        await self._take_away(thing, existed=existed)
         self._landed[:] = [(each, known) for each, known in self._landed if not _same(each, thing)]
 
     async def _looked_until(self, step: do.LookedUntil) -> Effect:
@@ -341,13 +349,18 @@ class Play:
         """The other way round; what cannot be removed now is found by its label when the run goes on."""
         for thing, existed in reversed(self._landed):
             try:
-                if existed:
-                    await self.edges.cluster.release(thing, self.manager)
-                else:
-                    await self.edges.cluster.remove(thing)
+                await self._take_away(thing, existed=existed)
             except StewardError:
                 continue
         self._landed.clear()
+
+    async def _take_away(self, thing: JsonObject, *, existed: bool) -> None:
+        """Of what was there before, only the fields that the probe applied."""
+        if existed:
+            await self.edges.cluster.release(thing, self.manager)
+            return
+        await self.edges.cluster.remove(thing)
+        self._leaving += _pods_of(thing)
 
 
 def time_for(doing: Doing) -> timedelta:
@@ -360,6 +373,16 @@ def time_for(doing: Doing) -> timedelta:
     # Of many calls few run into their time-out, or the mesh is broken in a way that a few of them show as well.
     slow = min(doing.times / doing.concurrency, 6)
     return _ORDER_START + timedelta(seconds=doing.timeout_seconds * slow + doing.times / 50)
+
+
+def _pods_of(thing: JsonObject) -> list[do.Looked]:
+    """Where the pods of a workload are found, or the pod itself; nothing else brings pods."""
+    namespace, name = text(thing, "metadata", "namespace"), text(thing, "metadata", "name")
+    if text(thing, "kind") == PODS.kind:
+        return [do.Looked(name, PODS, namespace, names=(name,))]
+    labels = texts(thing, "spec", "selector", "matchLabels") if text(thing, "kind") == DEPLOYMENTS.kind else {}
+    chosen = ",".join(f"{label}={value}" for label, value in labels.items())
+    return [do.Looked(name, PODS, namespace, labels=chosen)] if chosen else []
 
 
 def _same(one: JsonObject, other: JsonObject) -> bool:

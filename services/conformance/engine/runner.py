@@ -21,9 +21,10 @@ from services.conformance.core.judge import (
 from services.conformance.core.ports import Edges
 from services.conformance.core.probe import Probe
 from services.conformance.core.redaction import kept
+from services.conformance.core.schedule import Allowance, Share, cost
 from services.conformance.core.stage import Stage
 from services.conformance.core.steps import Step
-from services.conformance.engine.playing import Play, Spend
+from services.conformance.engine.playing import Play
 from steward.clock import Clock, within
 from steward.conformance.results import Attempt, FeatureResult, Verdict
 from steward.errors import StewardError
@@ -70,7 +71,8 @@ class Runner:
     staging: Staging
     agents_of: str
     retries: int
-    spend: Spend
+    allowance: Allowance | None = None
+    """What attempts wait for before they begin; without one they need not."""
     keep_evidence: bool = True
     retry_within: timedelta = timedelta(seconds=5)
 
@@ -86,7 +88,7 @@ class Runner:
 
     async def begin(self, probe: Probe) -> Play:
         """A play whose end comes later (`conclude`); whoever begins it leaves its context."""
-        play = Play(self.edges, self.clock, await self.staging(), probe.id, self.agents_of, self.spend)
+        play = await self._staged(probe)
         if probe.objects is not None:
             await play.apply(SETUP, probe.objects(play.stage))
         return play
@@ -114,12 +116,11 @@ class Runner:
     async def _attempt(self, probe: Probe, tried: _Attempts) -> None:
         """From set-up to clean-up. What follows the last attempt needs its objects, so it is part of it."""
         try:
-            stage = await self.staging()
+            play = await self._staged(probe)
         except StewardError as error:
             tried.evidence.append(Evidence())
             tried.judged.append((_untold("NoStage", str(error)), self.clock.now()))
             return
-        play = Play(self.edges, self.clock, stage, probe.id, self.agents_of, self.spend)
         async with play:
             judged = await self._perform(probe, play)
             tried.stage = play.stage
@@ -128,6 +129,18 @@ class Runner:
                 tried.evidence.append(play.evidence)
             else:
                 await self._look_back(probe, play, tried)
+        await play.emptied()
+
+    async def _staged(self, probe: Probe) -> Play:
+        """A play that has not begun, with the requests for all of it, on the stage as it is then."""
+        stage, share = await self.staging(), Share()
+        if self.allowance is not None:
+            share = Share(self.allowance, cost(probe, stage))
+            wait = self.allowance.wait(share.left, self.clock.monotonic())
+            if wait:
+                await self.clock.sleep(wait)
+                stage = await self.staging()
+        return Play(self.edges, self.clock, stage, probe.id, self.agents_of, share)
 
     async def _look_back(self, probe: Probe, play: Play, tried: _Attempts) -> None:
         """After the last attempt: the control, and the reasons of a failure."""

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from services.conformance.core.dependencies import in_layers
@@ -148,9 +147,7 @@ def _a_second(probes: Sequence[Probe]) -> float:
 
 def _requests(probe: Probe) -> int:
     """What an attempt and its control make, and not more of a load than there is time for: the rest is given back."""
-    control = replace(probe, steps=probe.control.steps) if probe.control else None
-    unmade = sum(_unmade(step) for step in probe.steps(STAGE) if isinstance(step, During))
-    return cost(probe, STAGE) - unmade + (cost(control, STAGE) if control else 0)
+    return cost(probe, STAGE) - sum(_unmade(step) for step in probe.steps(STAGE) if isinstance(step, During))
 
 
 def _unmade(step: During) -> int:

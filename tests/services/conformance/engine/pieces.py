@@ -11,7 +11,7 @@ from services.conformance.core.steps import Applied, Asked, Calls, Released, Ste
 from services.conformance.core.targets import at_service, get
 from steward.conformance.results import AssertionResult, Tier
 from steward.jsonvalue import JsonObject
-from steward.kube.resources import CONFIG_MAPS
+from steward.kube.resources import CONFIG_MAPS, PODS
 
 
 def answered(path: str, *, times: int = 1) -> Callable[[Stage], tuple[Step, ...]]:
@@ -54,6 +54,22 @@ def applying(id: str, name: str) -> Probe:
         proof=well,
         bound=timedelta(seconds=5),
     )
+
+
+def bringing(id: str, name: str) -> Probe:
+    """A probe that brings a pod, which ends when somebody takes its finalizer away; with room for no other."""
+
+    def objects(stage: Stage) -> tuple[JsonObject, ...]:
+        metadata: JsonObject = {
+            "name": name,
+            "namespace": stage.meshed,
+            "labels": dict(stage.owner),
+            "finalizers": ["conformance.test/hold"],
+        }
+        spec: JsonObject = {"containers": [{"name": "main", "image": stage.image}]}
+        return ({"apiVersion": "v1", "kind": PODS.kind, "metadata": metadata, "spec": spec},)
+
+    return probe(id, objects=objects, extra_pods=2)
 
 
 def held(id: str) -> Probe:

@@ -24,7 +24,7 @@ from steward.conformance.results import FeatureResult
 from steward.events.base import Envelope, Event
 from steward.events.subjects import subject_filter
 from steward.jsonvalue import JsonObject, text
-from steward.kube.resources import CONFORMANCE_RUNS, CONFORMANCE_SUITES, CRDS, NAMESPACES
+from steward.kube.resources import CONFORMANCE_RUNS, CONFORMANCE_SUITES, CRDS, NAMESPACES, PODS
 from steward.resources import KINDS
 from steward.resources.conformance_run import ConformanceRun
 from steward.resources.definitions import definition
@@ -168,6 +168,10 @@ class World:
     def wish(self, name: str, state: str) -> None:
         """What people want of a run at present."""
         self.kubernetes.cluster.patch(CONFORMANCE_RUNS, name, Patch("merge", {"spec": {"state": state}}))
+
+    def let_go(self, pod: str, namespace: str) -> None:
+        """Let a pod end that a finalizer holds."""
+        self.kubernetes.cluster.patch(PODS, pod, Patch("merge", {"metadata": {"finalizers": []}}), namespace)
 
     def run(self, name: str = "mine") -> ConformanceRun:
         """A run as the API server has it."""

@@ -18,7 +18,8 @@ from steward.jsonvalue import JsonObject, text, texts
 from steward.kube.resources import CONFIG_MAPS, CONFORMANCE_RUNS, CONFORMANCE_SUITES, DEPLOYMENTS, NAMESPACES, PODS
 from steward.resources.conformance_run import ConformanceRun, RunPhase
 from steward.resources.conformance_suite import ConformanceSuite
-from tests.services.conformance.engine.pieces import applying, controlled, held, probe
+from steward.testing.kubernetes.faults import Delay
+from tests.services.conformance.engine.pieces import applying, bringing, controlled, held, probe
 from tests.services.conformance.engine.running import World, over, verdicts, world
 
 FAST = [{"tier": "Foundation", "intervalSeconds": 10}]
@@ -323,6 +324,7 @@ async def test_a_probe_that_must_be_alone_is() -> None:
     probes: tuple[Probe, ...] = tuple(probe(f"lb.n{number}") for number in range(6))
     async with world(*probes, probe("lb.alone", alone=True)) as around:
         around.create_run()
+        around.agents.gate.clear()
         seen: list[int] = []
 
         def note(path: str) -> bool:
@@ -332,9 +334,37 @@ async def test_a_probe_that_must_be_alone_is() -> None:
 
         around.agents.fails = note
         async with around.running():
+            while around.agents.at_once < 4:
+                await around.clock.sleep(timedelta(milliseconds=10))
+            around.agents.gate.set()
             await around.until(over)
         assert seen == [1]
-        assert 1 < around.agents.most_at_once <= 4
+        assert around.agents.most_at_once == 4
+
+
+async def test_nobody_brings_pods_before_those_of_another_are_gone() -> None:
+    async with world(bringing("lb.first", "first-brought"), bringing("lb.second", "second-brought")) as around:
+        asked = around.kubernetes.faults.add(Delay(timedelta()), method="GET", path="/pods/first-brought", times=None)
+        there: list[bool] = []
+
+        def note(path: str) -> bool:
+            if path == "/lb.second":
+                there.append(around.kubernetes.cluster.find(PODS, "first-brought", meshed) is not None)
+            return False
+
+        around.agents.fails = note
+        around.create_run()
+        meshed = namespace_name("steward-probes", around.run().metadata.uid, "mesh")
+        async with around.running():
+            while asked.hits < 3:
+                await around.clock.sleep(timedelta(milliseconds=10))
+            assert there == []
+            around.let_go("first-brought", meshed)
+            await around.written(lambda: around.kubernetes.cluster.find(PODS, "second-brought", meshed) is not None)
+            around.let_go("second-brought", meshed)
+            run = await around.until(over)
+        assert there == [False]
+        assert verdicts(run) == {"lb.first": "Passed", "lb.second": "Passed"}
 
 
 async def test_workloads_of_the_cast_are_put_back() -> None:

@@ -181,7 +181,6 @@ async def opened(
             agents_of=RUN_UID,
             retries=0,
             retry_within=timedelta(),
-            spend=_freely,
             keep_evidence=False,
         )
         theatre = Theatre(simulated, mesh, kube, agents, seen, made, runner)
@@ -258,11 +257,6 @@ def _ports(written: str) -> dict[Port, int]:
 def _environment(pod: JsonObject) -> Mapping[str, str]:
     containers = [each for each in rows(pod, "spec", "containers") if text(each, "name") == "exerciser"]
     return {text(each, "name"): text(each, "value") for container in containers for each in rows(container, "env")}
-
-
-async def _freely(requests: int) -> None:
-    """Nobody pays here."""
-    del requests
 
 
 def _no_report(report: RunReport, form: Form) -> bytes:

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import orjson
 
-from steward.jsonvalue import Json, JsonObject, flag, rows, table, text, texts
+from steward.jsonvalue import Json, JsonObject, flag, rows, strings, table, text, texts
 from steward.kube.resources import DEPLOYMENTS, NODES, PODS, REPLICA_SETS
 from steward.testing.kubernetes.cluster import ClusterState
 from steward.testing.kubernetes.metadata import stamp
@@ -216,7 +216,10 @@ class Pods:
 
     def _remove(self, pod: JsonObject) -> None:
         still = self.cluster.find(PODS, text(pod, "metadata", "name"), text(pod, "metadata", "namespace"))
-        if still is not None and text(still, "metadata", "uid") == text(pod, "metadata", "uid"):
+        if still is None or text(still, "metadata", "uid") != text(pod, "metadata", "uid"):
+            return
+        # What a finalizer holds stays until that is gone, though nothing runs in it any more.
+        if not strings(still, "metadata", "finalizers"):
             self.cluster.remove(self.cluster.kinds.of(PODS), still)
 
 
