@@ -54,6 +54,7 @@ class Asked:
     direct: bool = False
     tempo: TempoSettings = field(default_factory=TempoSettings)
     patience: timedelta = timedelta(minutes=30)
+    """With one turn, or with what is over and above `lasting`."""
     assemble: Assemble = assembled
     serving: "Callable[[Asked], AbstractAsyncContextManager[None]] | None" = None
     """What runs the service; None: this process does."""
@@ -83,7 +84,7 @@ async def exercised(asked: Asked) -> Exercised:
             body: JsonObject = {"metadata": {"name": name}, "spec": {"only": list(asked.only), **_paced(asked.lasting)}}
             await kube.create(CONFORMANCE_RUNS, body)
             try:
-                async with within(clock, asked.patience):
+                async with within(clock, asked.patience + (asked.lasting or timedelta())):
                     run = await _until(kube, name, is_over)
                     report = await _report(asked.bus, run)
             finally:

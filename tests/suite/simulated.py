@@ -14,13 +14,14 @@ from pathlib import Path
 from services.conformance.core.carriage import Gathered, reports_filter
 from services.conformance.core.ledger import status_of
 from services.conformance.core.orders import Fetched, Replies, Report
+from services.conformance.edges.results import StreamedResults
 from steward.bus.client import Bus
 from steward.bus.settings import BusSettings
 from steward.clock import SystemClock
-from steward.conformance.results import Verdict
+from steward.conformance.results import FeatureResult, Verdict
 from steward.jsonvalue import JsonObject, text
 from steward.kube.resources import PODS
-from steward.resources.conformance_run import FeatureLine
+from steward.resources.conformance_run import ConformanceRun, FeatureLine
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.kubernetes.cluster import ClusterState
 from steward.testing.kubernetes.server import FakeKubernetes
@@ -47,22 +48,29 @@ class Measured:
     """Of the run, most at once."""
     requests: int
     """That agents made."""
+    results: tuple[FeatureResult, ...]
+    """Of every turn of every feature, in the order in which they came."""
 
     @property
     def features(self) -> tuple[FeatureLine, ...]:
-        """Every feature with its verdict."""
+        """Every feature with its last verdict."""
         return status_of(self.exercised.run).features
 
     @property
-    def verdicts(self) -> str:
-        """How many of each: `114 Passed, 1 Flaky`."""
-        counted = Counter(each.verdict for each in self.features)
-        return ", ".join(f"{counted[verdict]} {verdict}" for verdict in Verdict if counted[verdict])
+    def unjudged(self) -> tuple[str, ...]:
+        """Features that nothing was said of."""
+        return tuple(each.feature for each in self.features if each.verdict is None)
 
     @property
-    def unclean(self) -> tuple[FeatureLine, ...]:
+    def verdicts(self) -> str:
+        """How many of each, of all turns: `114 Passed, 1 Flaky`."""
+        counted = Counter(each.verdict for each in self.results)
+        return ", ".join(f"{counted[verdict]:,} {verdict}" for verdict in Verdict if counted[verdict])
+
+    @property
+    def unclean(self) -> tuple[FeatureResult, ...]:
         """What did not simply pass."""
-        return tuple(each for each in self.features if each.verdict not in CLEAN)
+        return tuple(each for each in self.results if each.verdict not in CLEAN)
 
 
 async def measured(only: tuple[str, ...] = (), lasting: timedelta | None = None) -> Measured:
@@ -87,8 +95,8 @@ async def measured(only: tuple[str, ...] = (), lasting: timedelta | None = None)
             )
             found = await exercised(asked)
         seconds = time.perf_counter() - began
-        made = await _requests(bus)
-    return Measured(found, seconds, _processor_seconds() - spent, pods.most, made)
+        made, results = await _kept(bus, found.run)
+    return Measured(found, seconds, _processor_seconds() - spent, pods.most, made, results)
 
 
 @dataclass(slots=True)
@@ -120,19 +128,24 @@ def _most_pods(cluster: ClusterState) -> Iterator[_Pods]:
         listeners.remove(counted.changed)
 
 
-async def _requests(settings: BusSettings) -> int:
-    """As reports tell, which the bus has kept."""
+async def _kept(settings: BusSettings, run: ConformanceRun) -> tuple[int, tuple[FeatureResult, ...]]:
+    """How many requests were made and what came of them, as the bus has kept it."""
     bus = await Bus.connect(settings, name="suite", clock=SystemClock())
-    gathered: dict[str, Gathered] = {}
-    made = 0
     try:
-        async with aclosing(bus.stored(reports_filter(bus.cluster))) as messages:
-            async for message in messages:
-                order = ".".join(message.subject.split(".")[:7])
-                report = gathered.setdefault(order, Gathered()).add(dict(message.headers), message.data)
-                made += _made(report) if report is not None else 0
+        stored = StreamedResults(bus).of_run(run.metadata.uid, run.metadata.name)
+        return await _requests(bus), tuple([result async for result in stored])
     finally:
         await bus.close()
+
+
+async def _requests(bus: Bus) -> int:
+    gathered: dict[str, Gathered] = {}
+    made = 0
+    async with aclosing(bus.stored(reports_filter(bus.cluster))) as messages:
+        async for message in messages:
+            order = ".".join(message.subject.split(".")[:7])
+            report = gathered.setdefault(order, Gathered()).add(dict(message.headers), message.data)
+            made += _made(report) if report is not None else 0
     return made
 
 
