@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Sequence
 
 from steward.cli.alerts.objects import Word, channel_word, policy_word
+from steward.cli.check_conditions import invalid_problem
 from steward.cli.check_report import Problem, Result
 from steward.cli.conformance.choice import is_over, status_of
 from steward.conformance.results import State, Verdict
 from steward.resources import AlertChannel, AlertPolicy, ConformanceRun, ConformanceSuite
-from steward.resources.base import ConditionStatus, condition_of
 from steward.resources.conformance_run import FeatureLine
 
 _FEW = 5
@@ -15,26 +15,28 @@ _FEW = 5
 
 def suite_problem(suites: Sequence[ConformanceSuite]) -> Problem | None:
     """A suite that conformance cannot run."""
-    said = []
-    for suite in suites:
-        valid = condition_of(suite.status.conditions, "Valid") if suite.status else None
-        if valid is not None and valid.status is ConditionStatus.FALSE:
-            said.append(f"{suite.metadata.name}: {valid.reason}: {valid.message}")
-    return Problem("\n".join(said), Result.WARNING) if said else None
+    return invalid_problem((suite.metadata.name, suite.status.conditions if suite.status else ()) for suite in suites)
 
 
 def feature_problem(runs: Sequence[ConformanceRun]) -> Problem | None:
-    """Features that fail, as the runs say that go on, or the last one that is over."""
+    """Features that fail, as the runs say that go on; the last one that is over speaks of what these do not judge."""
     going_on = [run for run in runs if not is_over(run)]
-    ended = sorted((run for run in runs if is_over(run)), key=_when)
-    for run in [*going_on, *ended[-1:]]:
-        failing = [line for line in status_of(run).features if _fails(line, over=is_over(run))]
+    last = sorted((run for run in runs if is_over(run)), key=_when)[-1:]
+    word = {
+        line.feature: run.metadata.name
+        for run in [*last, *going_on]
+        for line in status_of(run).features
+        if line.verdict is not None
+    }
+    for run in [*going_on, *last]:
+        name = run.metadata.name
+        lines = [line for line in status_of(run).features if word.get(line.feature) == name]
+        failing = [line for line in lines if _fails(line, over=is_over(run))]
         if failing:
             named = ", ".join(f"{line.feature} ({line.cause or 'no cause found'})" for line in failing[:_FEW])
             more = f" and {len(failing) - _FEW} more" if len(failing) > _FEW else ""
             return Problem(
-                f"ConformanceRun {run.metadata.name}: {named}{more}; "
-                f"linkerd steward conformance explain {failing[0].feature}",
+                f"ConformanceRun {name}: {named}{more}; linkerd steward conformance explain {failing[0].feature}",
                 Result.WARNING,
             )
     return None

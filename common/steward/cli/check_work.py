@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from steward.cli.check_conditions import invalid_problem
 from steward.cli.check_report import Problem, Result
 from steward.cli.explain import INSTALL
 from steward.cli.go_flags import spelled
@@ -62,12 +63,7 @@ def plan_problem(plans: Sequence[UpgradePlan]) -> Problem | None:
     """A plan that upgrader cannot use."""
     if not plans:
         return Problem(f"there is no UpgradePlan, so nothing can be upgraded; {INSTALL}", Result.WARNING)
-    said = []
-    for plan in plans:
-        valid = condition_of(plan.status.conditions, "Valid") if plan.status else None
-        if valid is not None and valid.status is ConditionStatus.FALSE:
-            said.append(f"{plan.metadata.name}: {valid.reason}: {valid.message}")
-    return Problem("\n".join(said), Result.WARNING) if said else None
+    return invalid_problem((plan.metadata.name, plan.status.conditions if plan.status else ()) for plan in plans)
 
 
 def run_problem(runs: Sequence[UpgradeRun], now: datetime) -> Problem | None:

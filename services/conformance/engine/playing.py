@@ -83,10 +83,10 @@ class Play:
         """Until the pods that the probe brought are gone, for whoever comes next may bring as many. Not for ever."""
         deadline = self.clock.monotonic() + _GONE.total_seconds()
         for pods in self._leaving:
-            while self.clock.monotonic() < deadline and await self._found(pods):
+            while self.clock.monotonic() < deadline and await self._exist(pods):
                 await self.clock.sleep(_LOOK)
 
-    async def _found(self, pods: do.Looked) -> bool:
+    async def _exist(self, pods: do.Looked) -> bool:
         try:
             return bool(await self.edges.cluster.look(pods))
         except StewardError:

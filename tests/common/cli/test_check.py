@@ -309,8 +309,30 @@ _REFUSED_BY_POLICY = _line("authz.server", "Failing", "Failed", "POLICY_DENY")
             ),
             "",
         ),
+        (
+            (
+                _exercise("once", "Completed", _REFUSED_BY_POLICY),
+                _exercise("watch", "Running", _line("authz.server", "Healthy", "Passed")),
+            ),
+            "",
+        ),
+        (
+            (
+                _exercise("once", "Completed", _REFUSED_BY_POLICY),
+                _exercise("watch", "Running", _line("lb.spread", "Healthy", "Passed")),
+            ),
+            "ConformanceRun once: authz.server (POLICY_DENY); linkerd steward conformance explain authz.server",
+        ),
     ],
-    ids=["it goes on", "it is not sure yet", "it will not be tried again", "quarantined", "it was repaired since"],
+    ids=[
+        "it goes on",
+        "it is not sure yet",
+        "it will not be tried again",
+        "quarantined",
+        "it was repaired since",
+        "it is seen to work at present",
+        "nobody has tried it since",
+    ],
 )
 def test_features_that_fail_are_named_with_their_causes(
     healthy: Facts, runs: tuple[ConformanceRun, ...], said: str

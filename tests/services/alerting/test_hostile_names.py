@@ -1,6 +1,7 @@
 """Texts that other people chose, through the whole service: rules mean what they would mean with a harmless text."""
 
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,18 +38,23 @@ PREFIX = "alerts.steward.linkerd.io/"
 QUICK: JsonObject = {"groupWaitSeconds": 0, "groupIntervalSeconds": 1}
 
 
+@asynccontextmanager
+async def with_profiles(tools: MonitoringTools, folder: Path) -> AsyncIterator[World]:
+    async with world(tools, folder) as made:
+        made.install(SERVICE_PROFILES)
+        yield made
+
+
 @pytest.fixture
 async def around(each_monitoring_tools: MonitoringTools, tmp_path: Path) -> AsyncIterator[World]:
-    async with world(each_monitoring_tools, tmp_path) as made:
-        made.install(SERVICE_PROFILES)
+    async with with_profiles(each_monitoring_tools, tmp_path) as made:
         yield made
 
 
 @pytest.fixture
 async def that_tells_trees(monitoring_tools: MonitoringTools, tmp_path: Path) -> AsyncIterator[World]:
     """The current pair alone: an old Prometheus does not tell how it understood a query."""
-    async with world(monitoring_tools, tmp_path) as made:
-        made.install(SERVICE_PROFILES)
+    async with with_profiles(monitoring_tools, tmp_path) as made:
         yield made
 
 
