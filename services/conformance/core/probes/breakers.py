@@ -42,6 +42,7 @@ MARK = "failureAccrual"
 BIAS_MARK = "penaltyPeakEwma"
 FEW = 0.15
 BOUND = timedelta(seconds=90)
+_SLOWER = timedelta(milliseconds=100)
 _SURELY_PENDING = 0.6
 """Penalties are made up to a fifth shorter by chance, and the page takes its time as well."""
 BREAKER = "balancer.linkerd.io/failure-accrual"
@@ -84,6 +85,8 @@ def _load(stage: Stage, name: str, status: int, times: int = 90) -> Call:
 def _tripping(stage: Stage, name: str, status: int) -> tuple[Step, ...]:
     penalty = _penalty(stage)
     back = from_pods(_victim(stage))
+    # A balancer that knew the pod as slow when it failed prefers the others for longer than its penalty.
+    others_are_slower = Wishes(only=_victim(stage), others=_SLOWER)
     return (
         known(stage, name),
         Pages("before", CLIENT),
@@ -92,7 +95,7 @@ def _tripping(stage: Stage, name: str, status: int) -> tuple[Step, ...]:
         Until(
             "recovered",
             CLIENT,
-            calling(stage, name),
+            calling(stage, name, others_are_slower.on()),
             lambda reply: good(reply) and back(reply),
             "an answer of the pod that had failed",
             penalty * 8 + stage.timings.slack,
