@@ -10,6 +10,8 @@ from steward.events.base import Part
 Headers = tuple[tuple[str, str], ...]
 EACH_CALL = "~call~"
 """In the path or a header of a call: becomes a word that no other call has, so that a server counts it by itself."""
+EACH_ATTEMPT = "~attempt~"
+"""In a header or the path of a call: becomes 32 hexadecimal digits, the same in all calls of one attempt of a probe."""
 
 
 class Protocol(StrEnum):
@@ -69,10 +71,17 @@ class Call(Part):
 
     def as_one(self, word: str) -> "Call":
         """The same call with `word`, which must be its alone (`<order>-<number>`), in place of each `~call~`."""
-        if EACH_CALL not in self.path and not any(EACH_CALL in value for _, value in self.headers):
+        return self._with(EACH_CALL, word)
+
+    def of_attempt(self, word: str) -> "Call":
+        """The same call with `word`, 32 hexadecimal digits, in place of each `~attempt~`."""
+        return self._with(EACH_ATTEMPT, word)
+
+    def _with(self, room: str, word: str) -> "Call":
+        if room not in self.path and not any(room in value for _, value in self.headers):
             return self
-        headers = tuple((name, value.replace(EACH_CALL, word)) for name, value in self.headers)
-        return self.model_copy(update={"path": self.path.replace(EACH_CALL, word), "headers": headers})
+        headers = tuple((name, value.replace(room, word)) for name, value in self.headers)
+        return self.model_copy(update={"path": self.path.replace(room, word), "headers": headers})
 
 
 class Fetch(Part):
@@ -134,6 +143,27 @@ class Trouble(StrEnum):
     BAD_PROTOCOL = "BadProtocol"
 
 
+class SpanKind(StrEnum):
+    """Which end of a call a span is about."""
+
+    SERVER = "Server"
+    CLIENT = "Client"
+    OTHER = "Other"
+
+
+class Span(Part):
+    """What a collector was told of one stretch of a request. Ids are hexadecimal; `host` is who told."""
+
+    trace: str
+    id: str
+    parent: str = ""
+    name: str = ""
+    kind: SpanKind = SpanKind.OTHER
+    service: str = ""
+    host: str = ""
+    attributes: Headers = ()
+
+
 class Echo(Part):
     """What the server said of itself and of the request it saw."""
 
@@ -148,6 +178,7 @@ class Echo(Part):
     headers: Headers = ()
     attempt: int = Field(default=1, description="How often this id was seen by this server.")
     body_digest: str = ""
+    spans: tuple[Span, ...] = Field(default=(), description="Where asked for: what this server collected of a trace.")
 
 
 class Reply(Part):

@@ -62,6 +62,7 @@ class Port(StrEnum):
     OPAQUE = "opaque"
     TLS = "tls"
     SKIPPED = "skipped"
+    OTLP = "otlp"
     LOOPBACK = "loopback"
 
 
@@ -75,9 +76,11 @@ PORTS: dict[Port, int] = {
     Port.OPAQUE: 8086,
     Port.TLS: 8443,
     Port.SKIPPED: 9999,
+    Port.OTLP: 4317,
     Port.LOOPBACK: 8090,
 }
-"""`loopback` listens on 127.0.0.1 inside the pod only; `opaque` is server-first, declared opaque on pod and Service."""
+"""`loopback` listens on 127.0.0.1 inside the pod only; `opaque` is server-first, declared opaque on pod and Service;
+`otlp` collects the spans that proxies tell."""
 SPARE_PORTS = range(8100, 8140)
 """HTTP/1.1 ports of the actor `sp`: a probe that needs a Server takes one of its own, so that no two meet."""
 

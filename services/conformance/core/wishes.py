@@ -12,6 +12,7 @@
     retry-after=S       the answer has the header `retry-after: S`
     only=POD            the wishes are for the pod of that name; every other one answers as if it had been asked nothing
     others=0.05         what those other pods wait before they answer
+    spans=TRACE         the answer tells which spans of this trace were collected here
 
 Other parameters mean nothing to the server and are free for routes to match.
 """
@@ -51,6 +52,7 @@ class Wishes:
     retry_after: int | None = None
     only: str = ""
     others: timedelta = _NOTHING
+    spans: str = ""
 
     def of_pod(self, pod: str) -> "Wishes":
         """What of it this pod has to heed."""
@@ -72,6 +74,7 @@ class Wishes:
             "retry-after": self.retry_after,
             "only": self.only or None,
             "others": f"{self.others.total_seconds():g}" if self.others else None,
+            "spans": self.spans or None,
         }
         query = urlencode({name: value for name, value in given.items() if value is not None}, quote_via=quote)
         return path if not query else f"{path}{'&' if '?' in path else '?'}{query}"
@@ -111,6 +114,7 @@ def wishes_of(path: str) -> Wishes:
         retry_after=_whole(given, "retry-after", 86_400),
         only=given.get("only", ""),
         others=_duration(given, "others"),
+        spans=given.get("spans", ""),
     )
 
 

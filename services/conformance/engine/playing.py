@@ -28,6 +28,7 @@ _LOOK = timedelta(milliseconds=500)
 _REMEMBERED = 20
 _CLEANUP = timedelta(seconds=20)
 _GONE = timedelta(seconds=60)
+_AGENT = timedelta(seconds=10)
 
 
 @dataclass(slots=True)
@@ -42,6 +43,8 @@ class Play:
     """What agents of this run are addressed by."""
     share: Share = field(default_factory=Share)
     found: dict[str, Found] = field(default_factory=dict)
+    word: str = field(default_factory=lambda: uuid4().hex)
+    """What the calls of this attempt have in common, and those of no other: `orders.EACH_ATTEMPT`."""
     _landed: list[tuple[JsonObject, bool]] = field(default_factory=list)
     _leaving: list[do.Looked] = field(default_factory=list)
     """Pods that end because what made them was removed."""
@@ -187,6 +190,8 @@ class Play:
         return tuple(await _gathered([self._order(pod.pod, doing) for pod in pods]))
 
     async def _order(self, pod: str, doing: Doing, order: str = "") -> Report:
+        if isinstance(doing, Call):
+            doing = doing.of_attempt(self.word)
         report = await self.edges.agents.do(
             self.agents_of, pod, doing, deadline=time_for(doing) + _SLACK, order=order or uuid4().hex
         )
@@ -340,6 +345,9 @@ class Play:
             spent = self.clock.monotonic() - begun
             if len(ready) >= step.pods:
                 self.stage = replace(self.stage, places={**self.stage.places, step.actor: places[step.actor]})
+                # A pod may be ready a moment before its agent takes orders.
+                pods = frozenset(place.pod for place in ready)
+                await self.edges.agents.until_present(self.agents_of, pods, within_time=_AGENT)
                 return Effect(met=True, wish=wish, seconds=spent)
             if spent >= step.bound.total_seconds():
                 return Effect(met=False, wish=wish, seconds=spent)

@@ -280,6 +280,8 @@ class ProxySettings:
     access_log: str = ""
     native_sidecar: bool = True
     trace_collector: str = ""
+    trace_identity: str = ""
+    """Who the collector must prove to be; a proxy that is told nobody exports nothing."""
     environment: Labels = ()
 
 
@@ -294,3 +296,5 @@ class Timings:
     propagation: timedelta = timedelta(milliseconds=20)
     metrics_idle: timedelta = timedelta(minutes=10)
     leaf_lifetime: timedelta = timedelta(hours=24)
+    span_batch: timedelta = timedelta(seconds=5)
+    """How long spans are gathered before they are exported together."""

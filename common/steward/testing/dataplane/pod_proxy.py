@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from steward.clock import Clock
@@ -15,6 +15,7 @@ from steward.testing.dataplane.control.leaf import Leaf
 from steward.testing.dataplane.control.settings import settings_of
 from steward.testing.dataplane.control.world import labels_of, name_of, namespace_of
 from steward.testing.dataplane.faults import Faults
+from steward.testing.dataplane.names import Names
 from steward.testing.dataplane.network import Member, Network
 from steward.testing.dataplane.proxy.control_figures import Client, ControlFigures
 from steward.testing.dataplane.proxy.inbound import InboundProxy
@@ -23,6 +24,7 @@ from steward.testing.dataplane.proxy.metrics import ProxyMetrics
 from steward.testing.dataplane.proxy.outbound import OutboundProxy
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
 from steward.testing.dataplane.proxy.ports import Discovery
+from steward.testing.dataplane.proxy.span_exporter import SpanExporter
 from steward.testing.dataplane.proxy.stream import Stream
 from steward.testing.dataplane.proxy.trust_drift import drifting
 from steward.testing.linkerd.objects import COMPONENT
@@ -38,6 +40,7 @@ class Surroundings:
     faults: Faults
     clock: Clock
     timings: Timings
+    names: Names
 
 
 class PodProxy:
@@ -70,15 +73,18 @@ class PodProxy:
             around.timings,
             around.faults,
         )
+        outbound = OutboundContext(settings, credentials, self._connect, metrics, clock, timings, faults, Random())
+        self._exporter = SpanExporter(outbound, self._resolve) if settings.trace_identity else None
+        tracing = self._exporter.tracing if self._exporter is not None else None
         self.inbound = InboundProxy(
-            InboundContext(settings, credentials, self.policy, self._reach, metrics, clock, timings, faults, self.log)
+            InboundContext(
+                settings, credentials, self.policy, self._reach, metrics, clock, timings, faults, self.log, tracing
+            )
         )
         self.member = Member(pod, settings, self)
-        self.outbound = OutboundProxy(
-            OutboundContext(settings, credentials, self._connect, metrics, clock, timings, faults, Random()),
-            self._discover,
-        )
+        self.outbound = OutboundProxy(replace(outbound, tracing=tracing), self._discover)
         self._renewing: asyncio.Task[None] | None = None
+        self._exporting: asyncio.Task[None] | None = None
 
     @property
     def place(self) -> Place:
@@ -89,6 +95,8 @@ class PodProxy:
         """Get a certificate, then serve; returns when the proxy is ready, which may be never."""
         self._around.control.listeners.append(self._refreshed)
         self._renewing = asyncio.create_task(self.leaf.run(), name=f"certificate of {self.settings.pod}")
+        if self._exporter is not None:
+            self._exporting = asyncio.create_task(self._exporter.run(), name=f"spans of {self.settings.pod}")
         issued = asyncio.ensure_future(self.leaf.issued.wait())
         try:
             await asyncio.wait({self._renewing, issued}, return_when=asyncio.FIRST_COMPLETED)
@@ -108,9 +116,10 @@ class PodProxy:
         """Close everything."""
         with suppress(ValueError):
             self._around.control.listeners.remove(self._refreshed)
-        if self._renewing is not None:
-            self._renewing.cancel()
-            await asyncio.gather(self._renewing, return_exceptions=True)
+        for task in (self._renewing, self._exporting):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await self.drain()
         await self.outbound.shutdown()
 
@@ -160,6 +169,9 @@ class PodProxy:
 
     async def _connect(self, ip: str, port: int) -> Stream:
         return await self._around.network.connect(self.member, ip, port)
+
+    def _resolve(self, name: str) -> tuple[str, ...]:
+        return self._around.names.resolve(name, self.settings.namespace, self.settings.pod)
 
     async def _reach(self, port: int) -> Stream:
         return await self._around.network.reach(self.settings.ip, port)

@@ -1,8 +1,9 @@
 """What annotations of a pod or its namespace change in the values that its proxy is rendered from."""
 
 from collections.abc import Mapping
+from json import JSONDecodeError, loads
 
-from steward.jsonvalue import Json, JsonObject
+from steward.jsonvalue import Json, JsonObject, rows, text
 from steward.testing.linkerd.values import merged
 
 CONFIG = "config.linkerd.io/"
@@ -27,6 +28,7 @@ _PATHS: Mapping[str, tuple[str, ...]] = {
     "skip-outbound-ports": ("proxyInit", "ignoreOutboundPorts"),
     "skip-subnets": ("proxyInit", "skipSubnets"),
 }
+_ENVIRONMENT = f"{CONFIG}proxy-additional-env"
 _TRUTHS = frozenset({"proxy-admin-shutdown", "proxy-metrics-hostname-labels"})
 
 
@@ -38,6 +40,19 @@ def overridden(values: JsonObject, annotations: Mapping[str, str]) -> JsonObject
             value: Json = (said == "true") if name in _TRUTHS else said
             values = merged(values, _nested(path, value))
     return values
+
+
+def with_environment(values: JsonObject, *annotated: Mapping[str, str]) -> JsonObject:
+    """The values with the variables that annotations add, one JSON list each: later ones win, by name."""
+    merged_by_name = {text(each, "name"): each for each in rows(values, "proxy", "additionalEnv")}
+    for annotations in annotated:
+        try:
+            added = loads(annotations.get(_ENVIRONMENT, "[]"))
+        except JSONDecodeError:
+            continue
+        merged_by_name |= {text(each, "name"): each for each in rows({"added": added}, "added")}
+    together: list[Json] = [*merged_by_name.values()]
+    return merged(values, {"proxy": {"additionalEnv": together}}) if together else values
 
 
 def _nested(path: tuple[str, ...], value: Json) -> JsonObject:

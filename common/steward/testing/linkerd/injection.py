@@ -12,7 +12,7 @@ from hashlib import sha256
 from json import dumps
 
 from steward.jsonvalue import Json, JsonObject, dig, flag, rows, table, text, texts, whole
-from steward.testing.linkerd.annotations import overridden
+from steward.testing.linkerd.annotations import overridden, with_environment
 from steward.testing.linkerd.proxy import INIT, PROXY, Wanted, init_container, proxy_container, volumes
 from steward.testing.linkerd.release import Release
 from steward.testing.linkerd.values import NAMESPACE, ProxyValues, load
@@ -99,8 +99,12 @@ def inject(pod: JsonObject, *, namespace: JsonObject, injector: Injector, owner:
     if reason:
         return Injection(pod, reason)
     injected = deepcopy(pod)
-    settings = texts(namespace, "metadata", "annotations") | texts(pod, "metadata", "annotations")
-    injector = replace(injector, values=ProxyValues(overridden(injector.values.values, settings)))
+    at_namespace, at_pod = (texts(thing, "metadata", "annotations") for thing in (namespace, pod))
+    settings = at_namespace | at_pod
+    values = overridden(injector.values.values, settings)
+    if injector.release.environment_by_annotation:
+        values = with_environment(values, at_namespace, at_pod)
+    injector = replace(injector, values=ProxyValues(values))
     wanted = _wanted(pod, settings, injector)
     _add_containers(injected, wanted, injector)
     _add_metadata(injected, text(namespace, "metadata", "name"), settings, wanted, injector)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steward.jsonvalue import Json, JsonObject, flag, text
+from steward.jsonvalue import Json, JsonObject, flag, rows, text
 from steward.testing.linkerd.values import NAMESPACE, ProxyValues
 
 PROXY = "linkerd-proxy"
@@ -163,10 +163,10 @@ def environment(wanted: Wanted, values: ProxyValues) -> list[Json]:
         plain["LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD"] = grace
     if wanted.require_tls_ports:
         plain["LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_TLS"] = _numbers(wanted.require_tls_ports)
-    rows: list[Json] = [_field(name, path) for name, path in _DOWNWARD]
-    rows += [{"name": name, "value": value} for name, value in plain.items()]
-    rows.append(_anchors(wanted.anchors))
-    return rows
+    found: list[Json] = [_field(name, path) for name, path in _DOWNWARD]
+    found += [{"name": name, "value": value} for name, value in plain.items()]
+    found.append(_anchors(wanted.anchors))
+    return [*found, *rows(values.values, "proxy", "additionalEnv")]
 
 
 _DOWNWARD = (

@@ -9,6 +9,7 @@ INIT_IMAGE_BEFORE_MERGE = f"{REGISTRY}/proxy-init:v2.4.3"
 
 _NATIVE_SIDECARS_BY_DEFAULT = Version("edge", (26, 5, 2))
 _INIT_INSIDE_PROXY_IMAGE = Version("edge", (25, 11, 3))
+_ENVIRONMENT_BY_ANNOTATION = Version("edge", (26, 6, 1))
 _KUBERNETES_1_31 = Version("edge", (26, 5, 1))
 _CHECKS_GATEWAY_API = Version("edge", (26, 7, 1))
 
@@ -38,6 +39,11 @@ class Release:
     def native_sidecars(self) -> bool:
         """Whether the proxy is a native sidecar unless somebody asks otherwise."""
         return self.parsed >= _NATIVE_SIDECARS_BY_DEFAULT
+
+    @property
+    def environment_by_annotation(self) -> bool:
+        """Whether the injector knows `config.linkerd.io/proxy-additional-env`; before, only values add variables."""
+        return self.parsed >= _ENVIRONMENT_BY_ANNOTATION
 
     @property
     def init_inside_proxy_image(self) -> bool:

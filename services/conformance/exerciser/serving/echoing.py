@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from services.conformance.core.orders import Echo, Headers
 from services.conformance.core.wishes import Senseless, Wishes, wishes_of
+from services.conformance.exerciser.serving.spans import KeptSpans
 from services.conformance.exerciser.settings import ExerciserGroup
 from steward.clock import Clock
 
@@ -51,6 +52,7 @@ class Echoing:
     def __init__(self, settings: ExerciserGroup, clock: Clock) -> None:
         self._settings = settings
         self.clock = clock
+        self.spans = KeptSpans()
         self._attempts: OrderedDict[str, int] = OrderedDict()
 
     def answer(self, request: Request) -> Answer:
@@ -73,6 +75,7 @@ class Echoing:
             headers=request.headers,
             attempt=self._attempt(wishes, request.path),
             body_digest=request.body_digest,
+            spans=self.spans.of(wishes.spans) if wishes.spans else (),
         )
         return Answer(echo, wishes, problem)
 
@@ -156,7 +159,9 @@ def http_answer(answer: Answer) -> HttpAnswer:
 
 def brief(echo: Echo) -> Echo:
     """The echo as it fits into a header."""
-    return echo if len(encoded(echo)) <= _LARGEST_HEADER else echo.model_copy(update={"headers": (), "path": ""})
+    if len(encoded(echo)) <= _LARGEST_HEADER:
+        return echo
+    return echo.model_copy(update={"headers": (), "path": "", "spans": ()})
 
 
 def encoded(echo: Echo) -> bytes:

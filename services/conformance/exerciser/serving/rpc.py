@@ -38,18 +38,17 @@ _OPTIONS = (
     ("grpc.so_reuseport", 0),
     ("grpc.max_metadata_size", _LARGEST_HEAD),
     ("grpc.absolute_max_metadata_size", 2 * _LARGEST_HEAD),
-    ("grpc.max_receive_message_length", LARGEST_BODY + 1024),
-    ("grpc.max_send_message_length", LARGEST_BODY + 1024),
 )
 
 _Context: TypeAlias = "grpc.aio.ServicerContext[bytes, bytes]"
 
 
 class RpcServer:
-    """A port of its own, since the library listens by itself."""
+    """A port of its own, since the library listens by itself. Messages may be as large as `largest` bytes."""
 
-    def __init__(self, echoing: Echoing) -> None:
-        self._server = grpc.aio.server(handlers=[_Everything(echoing)], options=_OPTIONS)
+    def __init__(self, handler: grpc.GenericRpcHandler, *, largest: int = LARGEST_BODY + 1024) -> None:
+        limits = (("grpc.max_receive_message_length", largest), ("grpc.max_send_message_length", largest))
+        self._server = grpc.aio.server(handlers=[handler], options=(*_OPTIONS, *limits))
 
     async def listen(self, host: str, port: int) -> int:
         """Listen; returns the number of the port."""
@@ -68,8 +67,8 @@ class RpcServer:
         await self._server.stop(grace.total_seconds())
 
 
-class _Everything(grpc.GenericRpcHandler):
-    """On the wire every call is a stream in both directions."""
+class RpcEcho(grpc.GenericRpcHandler):
+    """Answers every service and method. On the wire every call is a stream in both directions."""
 
     def __init__(self, echoing: Echoing) -> None:
         self._echoing = echoing

@@ -14,7 +14,8 @@ from services.conformance.exerciser.serving.http1 import Http1Echo
 from services.conformance.exerciser.serving.http2 import Http2Echo
 from services.conformance.exerciser.serving.listener import Converse, Listener
 from services.conformance.exerciser.serving.raw import RawEcho
-from services.conformance.exerciser.serving.rpc import RpcServer
+from services.conformance.exerciser.serving.rpc import RpcEcho, RpcServer
+from services.conformance.exerciser.serving.spans import LARGEST_EXPORT, Collector
 from services.conformance.exerciser.settings import ExerciserGroup
 from steward.clock import Clock
 
@@ -31,9 +32,8 @@ class Server:
     async def open(self) -> None:
         """Open every port; the first HTTP port last, so that who reaches it reaches all."""
         echoing, who = Echoing(self._settings, self._clock), self._settings
-        rpc = RpcServer(echoing)
-        self._closing.append(rpc.close)
-        self.ports[Port.GRPC] = await rpc.listen(who.listen, who.port(Port.GRPC))
+        await self._open_rpc(Port.GRPC, RpcServer(RpcEcho(echoing)))
+        await self._open_rpc(Port.OTLP, RpcServer(Collector(echoing.spans), largest=LARGEST_EXPORT))
         http = partial(Http1Echo, echoing)
         for number in SPARE_PORTS if who.spare_ports else ():
             await self._listen(http, who.listen, number)
@@ -45,6 +45,10 @@ class Server:
     async def close(self, grace: timedelta) -> None:
         """Accept nobody more; answers under way have `grace` to end."""
         await asyncio.gather(*(close(grace) for close in self._closing))
+
+    async def _open_rpc(self, port: Port, server: RpcServer) -> None:
+        self._closing.append(server.close)
+        self.ports[port] = await server.listen(self._settings.listen, self._settings.port(port))
 
     async def _listen_raw(self, echoing: Echoing) -> None:
         speaking_first = partial(RawEcho, echoing, speaks_first=True)

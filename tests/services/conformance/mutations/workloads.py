@@ -55,6 +55,17 @@ def injected(deployment: str, wish: str) -> Breaking:
     return named(f"{deployment}-inject-{wish}", inject)
 
 
+def run_as(deployment: str, account: str) -> Breaking:
+    """The pods of a Deployment run under another ServiceAccount."""
+
+    async def change(plane: SimulatedDataPlane, stage: Stage) -> None:
+        template: JsonObject = {"spec": {"serviceAccountName": account}}
+        plane.mesh.change("Deployment", stage.meshed, deployment, {"spec": {"template": template}})
+        await plane.settled()
+
+    return named(f"{deployment}-run-as-{account}", change)
+
+
 def annotated(deployment: str, key: str, value: str) -> Breaking:
     """The pods of a Deployment get an annotation."""
 

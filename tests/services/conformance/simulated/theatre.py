@@ -65,7 +65,7 @@ _LOG = logger("theatre", LogSettings(level="error"))
 DETECT = timedelta(seconds=2)
 FAILFAST = timedelta(seconds=1)
 IDLE = timedelta(seconds=1)
-PLANE = PlaneTimings(failfast=FAILFAST, detect=DETECT, discovery_idle=IDLE)
+PLANE = PlaneTimings(failfast=FAILFAST, detect=DETECT, discovery_idle=IDLE, span_batch=timedelta(milliseconds=200))
 STAGE = Timings(
     failfast=FAILFAST,
     detect=DETECT,

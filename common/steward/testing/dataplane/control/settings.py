@@ -1,7 +1,5 @@
 """How a proxy was set up, read from its pod: what the injector wrote into the environment."""
 
-from json import JSONDecodeError, loads
-
 from steward.jsonvalue import JsonObject, rows, text
 from steward.kube.resources import CONFIG_MAPS
 from steward.testing.dataplane.config import Labels, ProxySettings
@@ -22,7 +20,7 @@ from steward.testing.linkerd.values import NAMESPACE
 
 _CONFIG = "config.linkerd.io/"
 _ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
-_COLLECTOR = "LINKERD2_PROXY_TRACE_COLLECTOR_SVC_ADDR"
+_COLLECTOR = "LINKERD2_PROXY_TRACE_COLLECTOR_SVC"
 
 
 def settings_of(world: World, pod: JsonObject) -> ProxySettings:
@@ -54,19 +52,15 @@ def settings_of(world: World, pod: JsonObject) -> ProxySettings:
         metrics_hostname_labels=annotations.get(_CONFIG + "proxy-metrics-hostname-labels") == "true",
         access_log=annotations.get(_CONFIG + "access-log", ""),
         native_sidecar=any(text(one, "name") == text(proxy, "name") for one in rows(pod, "spec", "initContainers")),
-        trace_collector=environment.get(_COLLECTOR, ""),
+        trace_collector=environment.get(f"{_COLLECTOR}_ADDR", ""),
+        trace_identity=environment.get(f"{_COLLECTOR}_NAME", ""),
         environment=tuple(sorted(environment.items())),
     )
 
 
 def environment_of(pod: JsonObject) -> dict[str, str]:
-    """The proxy's variables, with those that an annotation adds."""
-    found = {text(one, "name"): text(one, "value") for one in rows(proxy_of(pod) or {}, "env") if "value" in one}
-    try:
-        added = loads(annotations_of(pod).get(_CONFIG + "proxy-additional-env", "[]"))
-    except JSONDecodeError:
-        return found
-    return found | {text(one, "name"): text(one, "value") for one in rows({"env": added}, "env")}
+    """The proxy's variables, as far as they have a value of their own; of two with one name the later."""
+    return {text(one, "name"): text(one, "value") for one in rows(proxy_of(pod) or {}, "env") if "value" in one}
 
 
 def anchors_of(world: World, pod: JsonObject) -> str:

@@ -20,6 +20,7 @@ from steward.testing.dataplane.proxy.own_errors import (
     respond,
 )
 from steward.testing.dataplane.proxy.passing_body import passing
+from steward.testing.dataplane.proxy.tracing import End, traced
 
 REQUIRED_ID = "l5d-require-id"
 _CHANCES = 3
@@ -78,7 +79,7 @@ class _Attempt:
         if self._context.broken(broken.H2_DOWNGRADED):
             sent = replace(sent, version=Version.HTTP1)
         try:
-            response = await connection.send(sent)
+            response = await traced(self._context.tracing, End.OUTBOUND_CLIENT, sent, connection.send)
         except ExchangeFailed as error:
             refused = isinstance(error, StreamReset) and error.code == REFUSED
             unseen = refused or isinstance(error, GoAway | NeverSpoke)

@@ -10,6 +10,7 @@ from steward.testing.dataplane.proxy.own_errors import PROXY_ERROR, OwnError, re
 from steward.testing.dataplane.proxy.profile_way import ProfileWay
 from steward.testing.dataplane.proxy.route_way import RouteWay
 from steward.testing.dataplane.proxy.target import Target
+from steward.testing.dataplane.proxy.tracing import End, traced
 
 
 class HttpWay:
@@ -22,6 +23,9 @@ class HttpWay:
         self._routed = RouteWay(context, target)
 
     async def __call__(self, request: Request) -> Response:
+        return await traced(self._context.tracing, End.OUTBOUND_SERVER, request, self._answered)
+
+    async def _answered(self, request: Request) -> Response:
         if self._context.broken(broken.SLOW):
             await self._context.clock.sleep(self._context.faults.delay(broken.SLOW, self._context.settings))
         request = spoiled_request(self._context, request)

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from functools import partial
 
 from steward.testing.dataplane.config import InboundRoute, InboundServer, Redirect
 from steward.testing.dataplane.proxy import inbound_labels as labels
@@ -37,6 +38,7 @@ from steward.testing.dataplane.proxy.refusals import (
 )
 from steward.testing.dataplane.proxy.response_figures import ResponseFigures
 from steward.testing.dataplane.proxy.routing import changed, location
+from steward.testing.dataplane.proxy.tracing import End, traced
 
 CLIENT_ID = "l5d-client-id"
 
@@ -57,12 +59,15 @@ class InboundHttp:
     def handler(self, arrival: Arrival, inside: Handler | None = None) -> Handler:
         """For one connection. `inside` answers instead of the application: the admin server."""
 
+        async def judged(request: Request) -> Response:
+            return await self._handle(arrival, request, inside)
+
         async def handle(request: Request) -> Response:
             if self._ended:
                 raise StreamReset("this proxy takes no requests any more", REFUSED)
             self._under_way += 1
             try:
-                response = await self._handle(arrival, request, inside)
+                response = await traced(self._context.tracing, End.INBOUND_SERVER, request, judged)
             except BaseException:
                 self._over()
                 raise
@@ -138,7 +143,8 @@ class InboundHttp:
             figures.failed()
             return self._failed(SHEDDING, arrival, figures.server, request)
         try:
-            return figures.of(await self._application.send(arrival.port, request))
+            ask = partial(self._application.send, arrival.port)
+            return figures.of(await traced(self._context.tracing, End.INBOUND_CLIENT, request, ask))
         except TooSlow:
             patience = self._context.timings.inbound_failfast.total_seconds()
             self._shedding_until[arrival.port] = self._context.clock.monotonic() + patience

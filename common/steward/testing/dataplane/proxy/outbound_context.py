@@ -8,6 +8,7 @@ from steward.clock import Clock
 from steward.testing.dataplane.config import ProxySettings, Timings
 from steward.testing.dataplane.faults import Fault, Faults
 from steward.testing.dataplane.proxy.ports import Connect, Credentials, Metrics
+from steward.testing.dataplane.proxy.tracing import Tracing
 
 _HANDSHAKE = timedelta(seconds=2)
 
@@ -24,6 +25,7 @@ class OutboundContext:
     timings: Timings
     faults: Faults
     chance: Random
+    tracing: Tracing | None = None
 
     def broken(self, fault: Fault) -> bool:
         """Whether a fault is on in this pod."""
