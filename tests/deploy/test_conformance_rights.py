@@ -34,6 +34,7 @@ FEATURES = (
     "mtls.anchor-drift",
     "mtls.identity",
     "mtls.issuer",
+    "inj.every-node",
     "inj.levels",
     "proto.http1",
     "route.path",

@@ -13,7 +13,7 @@ from json import dumps
 
 from steward.jsonvalue import Json, JsonObject, dig, flag, rows, table, text, texts, whole
 from steward.testing.linkerd.annotations import overridden
-from steward.testing.linkerd.proxy import INIT, PROXY, Wanted, init_container, proxy_container, volumes
+from steward.testing.linkerd.proxy import INIT, PROXY, VALIDATOR, Wanted, network_container, proxy_container, volumes
 from steward.testing.linkerd.release import Release
 from steward.testing.linkerd.values import NAMESPACE, ProxyValues, load
 
@@ -113,7 +113,7 @@ def _reason_to_skip(pod: JsonObject, namespace: JsonObject, injector: Injector) 
     if flag(pod, "spec", "hostNetwork"):
         reasons.append("hostNetwork is enabled")
     names = [text(one, "name") for one in (*rows(pod, "spec", "containers"), *rows(pod, "spec", "initContainers"))]
-    if PROXY in names or INIT in names or "istio-proxy" in names:
+    if {PROXY, INIT, VALIDATOR, "istio-proxy"} & set(names):
         reasons.append("pod has a sidecar injected already")
     at_pod, at_namespace = (texts(thing, "metadata", "annotations").get(INJECT) for thing in (pod, namespace))
     wish = at_pod if at_pod is not None else at_namespace
@@ -154,14 +154,14 @@ def _wanted(pod: JsonObject, settings: dict[str, str], injector: Injector) -> Wa
 
 def _add_containers(pod: JsonObject, wanted: Wanted, injector: Injector) -> None:
     spec = table(pod, "spec")
-    proxy, init = proxy_container(wanted, injector.values), init_container(wanted, injector.values)
+    proxy, init = proxy_container(wanted, injector.values), network_container(wanted, injector.values)
     own_inits: list[Json] = [*rows(spec, "initContainers")]
     containers: list[Json] = [*rows(spec, "containers")]
     # Native sidecars stand before everybody's init containers, so these have a network; a classic sidecar is the
     # first container, so that its start hook can hold the others back, and init containers run without a proxy.
     spec["initContainers"] = [init, proxy, *own_inits] if wanted.native else [*own_inits, init]
     spec["containers"] = containers if wanted.native else [proxy, *containers]
-    spec["volumes"] = [*rows(spec, "volumes"), *volumes()]
+    spec["volumes"] = [*rows(spec, "volumes"), *volumes(injector.values)]
 
 
 def _add_metadata(
