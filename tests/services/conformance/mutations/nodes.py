@@ -3,7 +3,7 @@
 from services.conformance.core.stage import Stage
 from steward.events.conformance import Rung
 from steward.jsonvalue import JsonObject, text
-from steward.kube.resources import CONFIG_MAPS, NAMESPACES
+from steward.kube.resources import CONFIG_MAPS
 from steward.testing.dataplane import network_faults as network
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.dataplane.faults import Fault, Scope
@@ -36,7 +36,6 @@ def restarted_on(fault: Fault, *, cni: bool = False, cilium: bool = False) -> Br
         if cni:
             await _configured_for_cni(plane, stage)
         if cilium:
-            plane.mesh.cluster.create(NAMESPACES, {"metadata": {"name": "kube-system"}})
             config: JsonObject = {"metadata": {"name": "cilium-config"}, "data": {"cni-exclusive": "true"}}
             plane.mesh.cluster.create(CONFIG_MAPS, config, "kube-system")
         plane.faults.switch_on(fault, ON_NODE)
