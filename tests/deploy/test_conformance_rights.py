@@ -34,6 +34,7 @@ FEATURES = (
     "mtls.anchor-drift",
     "mtls.identity",
     "mtls.issuer",
+    "ingress.header",
     "inj.every-node",
     "inj.levels",
     "proto.http1",

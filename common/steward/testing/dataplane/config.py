@@ -280,6 +280,7 @@ class ProxySettings:
     access_log: str = ""
     native_sidecar: bool = True
     trace_collector: str = ""
+    ingress: bool = False
     environment: Labels = ()
 
 

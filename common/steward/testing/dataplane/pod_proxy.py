@@ -77,6 +77,7 @@ class PodProxy:
         self.outbound = OutboundProxy(
             OutboundContext(settings, credentials, self._connect, metrics, clock, timings, faults, Random()),
             self._discover,
+            around.control.directory.cluster_ip,
         )
         self._renewing: asyncio.Task[None] | None = None
 

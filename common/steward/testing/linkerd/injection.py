@@ -15,7 +15,7 @@ from steward.jsonvalue import Json, JsonObject, dig, flag, rows, table, text, te
 from steward.testing.linkerd.annotations import overridden
 from steward.testing.linkerd.proxy import INIT, PROXY, VALIDATOR, Wanted, network_container, proxy_container, volumes
 from steward.testing.linkerd.release import Release
-from steward.testing.linkerd.values import NAMESPACE, ProxyValues, load
+from steward.testing.linkerd.values import NAMESPACE, ProxyValues, load, merged
 
 INJECT = "linkerd.io/inject"
 PROXY_VERSION = "config.linkerd.io/proxy-version"
@@ -100,7 +100,10 @@ def inject(pod: JsonObject, *, namespace: JsonObject, injector: Injector, owner:
         return Injection(pod, reason)
     injected = deepcopy(pod)
     settings = texts(namespace, "metadata", "annotations") | texts(pod, "metadata", "annotations")
-    injector = replace(injector, values=ProxyValues(overridden(injector.values.values, settings)))
+    values = overridden(injector.values.values, settings)
+    if settings.get(INJECT) == "ingress":
+        values = merged(values, {"proxy": {"isIngress": True}})
+    injector = replace(injector, values=ProxyValues(values))
     wanted = _wanted(pod, settings, injector)
     _add_containers(injected, wanted, injector)
     _add_metadata(injected, text(namespace, "metadata", "name"), settings, wanted, injector)

@@ -10,6 +10,7 @@ PROXY = "linkerd-proxy"
 INIT = "linkerd-init"
 VALIDATOR = "linkerd-network-validator"
 TRUST_ROOTS = "linkerd-identity-trust-roots"
+INGRESS_MODE = "LINKERD2_PROXY_INGRESS_MODE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +196,8 @@ def environment(wanted: Wanted, values: ProxyValues) -> list[Json]:
         plain["LINKERD2_PROXY_ACCESS_LOG"] = access_log
     if grace := values.word("shutdownGracePeriod"):
         plain["LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD"] = grace
+    if flag(values.values, "proxy", "isIngress"):
+        plain[INGRESS_MODE] = "true"
     if wanted.require_tls_ports:
         plain["LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_TLS"] = _numbers(wanted.require_tls_ports)
     rows: list[Json] = [_field(name, path) for name, path in _DOWNWARD]

@@ -17,7 +17,7 @@ from steward.testing.dataplane.control.world import (
     port_numbers,
     proxy_of,
 )
-from steward.testing.linkerd.proxy import TRUST_ROOTS
+from steward.testing.linkerd.proxy import INGRESS_MODE, TRUST_ROOTS
 from steward.testing.linkerd.values import NAMESPACE
 
 _CONFIG = "config.linkerd.io/"
@@ -55,6 +55,7 @@ def settings_of(world: World, pod: JsonObject) -> ProxySettings:
         access_log=annotations.get(_CONFIG + "access-log", ""),
         native_sidecar=any(text(one, "name") == text(proxy, "name") for one in rows(pod, "spec", "initContainers")),
         trace_collector=environment.get(_COLLECTOR, ""),
+        ingress=environment.get(INGRESS_MODE) == "true",
         environment=tuple(sorted(environment.items())),
     )
 
