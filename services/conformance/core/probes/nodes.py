@@ -31,7 +31,7 @@ from services.conformance.core.targets import (
 )
 from steward.conformance.results import AssertionResult, Safety, Tier
 from steward.events.conformance import Rung
-from steward.jsonvalue import JsonObject, rows, table, text, whole
+from steward.jsonvalue import JsonObject, rows, table, text, texts, whole
 from steward.kube.resources import CONFIG_MAPS, PODS
 from steward.linkerd.mesh_config import CONFIG_MAP, UnreadableConfig, parse_config
 
@@ -240,16 +240,27 @@ def _with(modes: dict[str, str], mode: str) -> list[str]:
     return [node for node, each in modes.items() if each == mode]
 
 
+def _actor(pod: JsonObject) -> str:
+    return texts(pod, "metadata", "labels").get("app", "")
+
+
+def _stuck(evidence: Evidence, *containers: str) -> list[JsonObject]:
+    """Pods in which one of these ended with an error and has not ended well since."""
+    return [pod for pod in objects_of(evidence, "pods") if any(_ended_badly(pod, each) for each in containers)]
+
+
+def _ended_badly(pod: JsonObject, container: str) -> bool:
+    found = [each for each in rows(pod, "status", "initContainerStatuses") if text(each, "name") == container]
+    ended = [table(each, "state", "terminated") or table(each, "lastState", "terminated") for each in found]
+    return any(whole(each, "exitCode") for each in ended)
+
+
 def _failing(evidence: Evidence, *containers: str) -> dict[str, list[str]]:
-    """Pods in which one of these ended with an error and has not ended well since, by node."""
+    """By node, which of these ended badly in which pods."""
     found: dict[str, list[str]] = {}
-    for pod in objects_of(evidence, "pods"):
-        for status in rows(pod, "status", "initContainerStatuses"):
-            name, now = text(status, "name"), table(status, "state", "terminated")
-            ended = now or table(status, "lastState", "terminated")
-            if name in containers and whole(ended, "exitCode"):
-                node = text(pod, "spec", "nodeName")
-                found.setdefault(node, []).append(f"{name} of {pod_name(pod)}")
+    for container in containers:
+        for pod in _stuck(evidence, container):
+            found.setdefault(text(pod, "spec", "nodeName"), []).append(f"{container} of {pod_name(pod)}")
     return dict(sorted(found.items()))
 
 
@@ -259,8 +270,8 @@ def _listed(failing: dict[str, list[str]]) -> str:
 
 def _all_there(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     """A node whose client does not come up, for whatever other reason, says nothing about the mesh."""
-    there, failing = {seat.place.node for seat in seats(stage)}, _failing(evidence, INIT, VALIDATOR)
-    missing = [node for node in stage.nodes if node not in there and node not in failing]
+    there = {seat.actor for seat in _clients(stage)} | {_actor(pod) for pod in _stuck(evidence, INIT, VALIDATOR)}
+    missing = [node for at, node in enumerate(stage.nodes) if f"{ON_NODE}{at}" not in there]
     if missing:
         raise Unseen("stage", f"no client came up on {', '.join(missing)}")
     return ()

@@ -193,6 +193,26 @@ def test_without_any_pod_that_is_ready_nothing_is_said() -> None:
         EVERY_NODE.proof(nobody, evidence(_WELL))
 
 
+def test_a_named_node_is_not_missed_where_its_client_is_stuck_though_nodes_have_other_names_than_hosts() -> None:
+    own = {"cm-node-0": (place("cm-node-0-x", 2),), "cm-node-1": (replace(place("cm-node-1-x", 1), ready=False),)}
+    named = replace(STAGE, nodes=("host-0", "host-1"), places=STAGE.places | own)
+    waiting = _pod("cm-node-1-x", "node-1", status={"state": {"waiting": {"reason": "PodInitializing"}}})
+    stuck = _pod("cm-node-1-x", "node-1", status=_CRASHING)
+    for pod in (waiting, stuck):
+        pod["metadata"] = {"name": "cm-node-1-x", "labels": {"app": "cm-node-1"}}
+    there = _pod("cm-node-0-x", "node-0")
+    calling = {
+        "out-0": calls(answer(("l5d-client-id", STAGE.identity("probe-client")), pod="cn-0"), times=2),
+        "before-0": _counted("cm-node-0-x", "10.0.0.2", left=0, entered=0),
+        "after-0": _counted("cm-node-0-x", "10.0.0.2"),
+    }
+    with pytest.raises(Unseen, match="no client came up on host-1"):
+        EVERY_NODE.proof(named, _with({**calling, "pods": objects(there, waiting)}))
+    assert wrong(EVERY_NODE.proof(named, _with({**calling, "pods": objects(there, stuck)}))) == [
+        "new pods are redirected before they start"
+    ]
+
+
 def test_features_that_fail_from_one_node_are_one_finding_with_this_one_among_them() -> None:
     every = _result(EVERY_NODE, _with(_PAST))
     there = every.actors.model_copy(update={"client_nodes": (), "client_node": "node-0", "server_nodes": ("node-1",)})
