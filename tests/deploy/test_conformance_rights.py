@@ -34,6 +34,8 @@ FEATURES = (
     "mtls.anchor-drift",
     "mtls.identity",
     "mtls.issuer",
+    "ingress.header",
+    "inj.every-node",
     "inj.levels",
     "proto.http1",
     "route.path",

@@ -21,6 +21,7 @@ CANARIES = (
     "cp.webhook",
     "disc.dns",
     "egress.allow",
+    "ingress.header",
     "inj.levels",
     "lb.spread",
     "lb.zero-endpoints",

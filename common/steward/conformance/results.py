@@ -74,6 +74,9 @@ class Actors(Part):
 
     client_pod: str = ""
     client_node: str = ""
+    client_nodes: tuple[str, ...] = Field(
+        default=(), description="Of a feature that is tried on many nodes: all of them, or those on which it fails."
+    )
     client_zone: str = ""
     client_proxy: str = ""
     server_pods: tuple[str, ...] = ()

@@ -23,6 +23,7 @@ from services.conformance.core.ledger import (
     is_so,
     status_of,
 )
+from services.conformance.core.stage import ON_NODE
 from steward.resources.base import condition_of
 from steward.resources.conformance_run import ConformanceRun, OwnedNamespace, RunState
 from steward.resources.conformance_suite import ConformanceSuiteSpec, Pace
@@ -95,6 +96,9 @@ class Muster:
 @dataclass(frozen=True, slots=True)
 class Raise:
     """The cast is ready: note it."""
+
+    without: str = ""
+    """Clients of single nodes that did not come up: what is tried on every node tells of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,11 +208,15 @@ def _stage(run: ConformanceRun, facts: Facts) -> Act | None:
         return Deploy()
     if facts.missing is None:
         return Muster()
-    if not facts.missing:
-        return Raise()
+    return _wait_for(run, facts, facts.missing) if facts.missing else Raise()
+
+
+def _wait_for(run: ConformanceRun, facts: Facts, missing: Mapping[str, str]) -> Act:
     since = condition_of(status_of(run).conditions, PREFLIGHTED)
-    told = "; ".join(f"{actor}: {what}" for actor, what in sorted(facts.missing.items()))
+    told = "; ".join(f"{actor}: {what}" for actor, what in sorted(missing.items()))
     if since is not None and facts.now - since.last_transition_time > facts.patience.deploy:
+        if all(actor.startswith(ON_NODE) for actor in missing):
+            return Raise(without=told)
         return End(Said("NotDeployed", f"the probes' own workloads did not come up: {told}"))
     return Wait(facts.now + facts.patience.look_again, Said("Deploying", told))
 

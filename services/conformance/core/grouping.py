@@ -21,7 +21,7 @@ class Dimension:
 
 
 DIMENSIONS: tuple[Dimension, ...] = (
-    Dimension("between clients on node {}", lambda actors: (actors.client_node,)),
+    Dimension("between clients on node {}", lambda actors: actors.client_nodes or (actors.client_node,)),
     Dimension("between servers on node {}", lambda actors: actors.server_nodes),
     Dimension("between clients in zone {}", lambda actors: (actors.client_zone,)),
     Dimension("between servers in zone {}", lambda actors: actors.server_zones),

@@ -122,7 +122,7 @@ def result(
     )
     verdict = settled(attempts)
     telling = _telling(judged, verdict)
-    stage, evidence = seen
+    _, evidence = seen
     why = explained or Explained()
     return FeatureResult(
         id=which.id(probe.id),
@@ -141,7 +141,7 @@ def result(
         causes=why.causes if verdict is Verdict.FAILED else (),
         attempts=attempts,
         timing=timing(evidence, (judged[-1][1] - which.at).total_seconds()),
-        actors=actors(stage, evidence),
+        actors=_on_nodes(probe, verdict, seen),
         evidence=why.evidence,
     )
 
@@ -209,6 +209,18 @@ def actors(stage: Stage, evidence: Evidence) -> Actors:
         namespaces=_distinct(each.namespace for each in named),
         protocol=_protocol(reports),
     )
+
+
+def _on_nodes(probe: Probe, verdict: Verdict, seen: tuple[Stage, Evidence]) -> Actors:
+    """Where a probe plays on many nodes, those on which it failed: that it plays on the others says nothing of them."""
+    found = actors(*seen)
+    try:
+        held = probe.nodes(*seen) if probe.nodes is not None else {}
+    except Unseen:
+        return found
+    wanted = {node for node, holds in held.items() if not holds} if verdict is Verdict.FAILED else set()
+    nodes = tuple(sorted(wanted or held))
+    return found.model_copy(update={"client_nodes": nodes, "server_nodes": nodes}) if nodes else found
 
 
 def _answering(reports: Iterable[Report]) -> list[str]:

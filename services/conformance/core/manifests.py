@@ -18,7 +18,7 @@ from services.conformance.core.safety import (
     namespace_name,
     owner_labels,
 )
-from services.conformance.core.stage import PORTS, SPARE_PORTS, Port
+from services.conformance.core.stage import ON_NODE, PORTS, SPARE_PORTS, Port
 from steward.jsonvalue import Json, JsonObject
 from steward.kube.mesh_resources import NETWORK_POLICIES
 from steward.kube.resources import (
@@ -245,7 +245,7 @@ def actors(node_names: Iterable[str] = ()) -> dict[str, int]:
 
 def _on_nodes(names: tuple[str, ...]) -> tuple[_Part, ...]:
     return tuple(
-        _Part(f"cm-node-{number}", MESH, "probe-client", f"cm-node-{number}", node=name)
+        _Part(f"{ON_NODE}{number}", MESH, "probe-client", f"{ON_NODE}{number}", node=name)
         for number, name in enumerate(names)
     )
 

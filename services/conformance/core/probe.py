@@ -1,6 +1,6 @@
 """What a probe is: a claim about the mesh, the steps that try it, and the proof that judges what they found."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -62,6 +62,8 @@ class Probe:
     since: str = ""
     until: str = ""
     safety: Safety = Safety.SAFE
+    nodes: Callable[[Stage, Evidence], Mapping[str, bool]] | None = None
+    """Of a probe that plays on many nodes: on which, and whether it held there."""
     security: bool = False
     soak: bool = False
     depends_on: tuple[str, ...] = ()

@@ -97,8 +97,9 @@ def _waiting(step: Looked | LookedUntil | Ready | Wait) -> str:
             return _looked(step)
         case LookedUntil(_, look, _, wish, bound):
             return f"{_looked(look)}, until: {wish}, at most {bound.total_seconds():g} s"
-        case Ready(_, actor, namespace, pods, bound):
-            return f"wait until {actor} has {pods} ready pods in {namespace}, at most {bound.total_seconds():g} s"
+        case Ready(_, actor, namespace, pods, bound, orders):
+            wanted = f"{pods} ready pods{' that take orders' if orders else ''} in {namespace}"
+            return f"wait until {actor} has {wanted}, at most {bound.total_seconds():g} s"
         case Wait(_, duration, reason):
             return f"wait {duration.total_seconds():g} s: {reason}"
         case _:

@@ -81,6 +81,8 @@ PORTS: dict[Port, int] = {
 }
 """`loopback` listens on 127.0.0.1 inside the pod only; `opaque` is server-first, declared opaque on pod and Service;
 `otlp` collects the spans that proxies tell."""
+ON_NODE = "cm-node-"
+"""The client of the first of the nodes that a suite names is the actor `cm-node-0`, and so on."""
 SPARE_PORTS = range(8100, 8140)
 """HTTP/1.1 ports of the actor `sp`: a probe that needs a Server takes one of its own, so that no two meet."""
 
@@ -122,6 +124,8 @@ class Stage:
     places: dict[str, tuple[Place, ...]] = field(default_factory=dict)
     has: frozenset[Need] = frozenset()
     timings: Timings = field(default_factory=Timings)
+    nodes: tuple[str, ...] = ()
+    """The nodes that the suite names: each has a client of its own, an actor `cm-node-<number>`."""
     template: JsonObject = field(default_factory=dict)
     """The pod template of an echo server with a proxy and spare ports, for pods that a probe adds: `objects.echo`."""
 

@@ -154,13 +154,17 @@ class InboundPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """Wait until an actor (also one that the probe applied, by its `app` label) has `pods` ready pods."""
+    """Wait until an actor (also one that the probe applied, by its `app` label) has `pods` ready pods.
+
+    Where it is to call, they must take `orders`, too.
+    """
 
     name: str
     actor: str
     namespace: str
     pods: int
     bound: timedelta = timedelta(seconds=60)
+    orders: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,8 +107,8 @@ class Conductor:
                 await self._admit(run)
             case acts.Deploy():
                 await self._deploy(run)
-            case acts.Raise():
-                await self._raise(run)
+            case acts.Raise(without):
+                await self._raise(run, without)
             case acts.Exercise():
                 await self._exercise(run)
             case acts.Pause():
@@ -177,9 +177,11 @@ class Conductor:
             await cluster.put(thing)
         await self._change(run, ledger.laid_out)
 
-    async def _raise(self, run: ConformanceRun) -> None:
+    async def _raise(self, run: ConformanceRun, without: str) -> None:
         def raised(current: ConformanceRun, now: datetime) -> ConformanceRun:
             said = Said("Ready", "every actor is ready and takes orders")
+            if without:
+                said = Said("NodesMissing", f"every actor is ready, but for clients of single nodes: {without}")
             made = ledger.said(current, ledger.DEPLOYED, ConditionStatus.TRUE, said, now)
             return ledger.in_phase(made, RunPhase.RUNNING, Said("Running", "probes are run"), now)
 

@@ -343,7 +343,7 @@ class Play:
             places = await self.edges.cluster.places((step.namespace,))
             ready = [place for place in places.get(step.actor, ()) if place.ready]
             spent = self.clock.monotonic() - begun
-            if len(ready) >= step.pods:
+            if len(ready) >= step.pods and await self._take_orders(step, ready, spent):
                 self.stage = replace(self.stage, places={**self.stage.places, step.actor: places[step.actor]})
                 # A pod may be ready a moment before its agent takes orders.
                 pods = frozenset(place.pod for place in ready)
@@ -352,6 +352,13 @@ class Play:
             if spent >= step.bound.total_seconds():
                 return Effect(met=False, wish=wish, seconds=spent)
             await self.clock.sleep(_LOOK)
+
+    async def _take_orders(self, step: do.Ready, pods: Sequence[Place], spent: float) -> bool:
+        if not step.orders:
+            return True
+        left = step.bound - timedelta(seconds=spent)
+        names = frozenset(place.pod for place in pods)
+        return not await self.edges.agents.until_present(self.agents_of, names, within_time=max(left, _LOOK))
 
     async def _clean_up(self) -> None:
         """The other way round; what cannot be removed now is found by its label when the run goes on."""

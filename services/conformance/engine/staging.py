@@ -58,6 +58,7 @@ class Staging:
             places=dict(await self.world.edges.cluster.places((meshed, plain))),
             has=has(seen, self.world.knowledge),
             timings=self.world.means.timings,
+            nodes=made.node_names,
             template=echo_template(made),
         )
 

@@ -222,3 +222,19 @@ def test_a_pod_without_a_token_gets_a_proxy_only_where_the_proxy_brings_its_own(
     assert inject(before, namespace=namespace(**ENABLED), injector=injector("edge-26.8.3")).injected
     without = injector("edge-26.8.3", identity={"serviceAccountTokenProjection": False})
     assert "automountServiceAccountToken" in inject(before, namespace=namespace(**ENABLED), injector=without).skipped
+
+
+def test_where_the_cni_plugin_redirects_a_validator_takes_the_place_of_the_init_container() -> None:
+    injected = let_in(by=injector("edge-26.8.3", cniEnabled=True)).pod
+    validator, proxy = rows(injected, "spec", "initContainers")
+    assert (text(validator, "name"), text(proxy, "name")) == ("linkerd-network-validator", "linkerd-proxy")
+    assert text(validator, "image") == text(proxy, "image")
+    assert dig(validator, "securityContext", "capabilities") == {"drop": ["ALL"]}
+    assert "linkerd-proxy-init-xtables-lock" not in {text(one, "name") for one in rows(injected, "spec", "volumes")}
+
+
+@pytest.mark.parametrize(("wish", "mode"), [("enabled", ""), ("ingress", "true")])
+def test_only_a_pod_that_asks_to_be_an_ingress_gets_a_proxy_in_ingress_mode(wish: str, mode: str) -> None:
+    (_, proxy) = rows(let_in(pod_annotations={"linkerd.io/inject": wish}).pod, "spec", "initContainers")
+    environment = {text(one, "name"): text(one, "value") for one in rows(proxy, "env")}
+    assert environment.get("LINKERD2_PROXY_INGRESS_MODE", "") == mode

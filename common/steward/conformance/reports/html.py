@@ -157,7 +157,7 @@ def _unsure(features: list[FeatureReport]) -> str:
 
 
 def _matrix(report: RunReport) -> str:
-    nodes = sorted({_node(result) for feature in report.features for result in feature.results})
+    nodes = sorted({node for feature in report.features for result in feature.results for node in _nodes(result)})
     if not report.features:
         return ""
     head = "".join(f'<th class="node"><span>{escape(node)}</span></th>' for node in nodes)
@@ -175,7 +175,7 @@ def _matrix(report: RunReport) -> str:
 def _row(feature: FeatureReport, nodes: list[str]) -> str:
     cells: list[str] = []
     for node in nodes:
-        here = [result for result in feature.results if _node(result) == node]
+        here = [result for result in feature.results if node in _nodes(result)]
         if not here:
             cells.append("<td></td>")
             continue
@@ -189,8 +189,8 @@ def _row(feature: FeatureReport, nodes: list[str]) -> str:
     )
 
 
-def _node(result: FeatureResult) -> str:
-    return result.actors.client_node or _ANYWHERE
+def _nodes(result: FeatureResult) -> tuple[str, ...]:
+    return result.actors.client_nodes or (result.actors.client_node or _ANYWHERE,)
 
 
 def _everything(report: RunReport) -> str:

@@ -282,6 +282,7 @@ class ProxySettings:
     trace_collector: str = ""
     trace_identity: str = ""
     """Who the collector must prove to be; a proxy that is told nobody exports nothing."""
+    ingress: bool = False
     environment: Labels = ()
 
 

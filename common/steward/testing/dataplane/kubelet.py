@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from steward.jsonvalue import JsonObject, text
+from steward.jsonvalue import JsonObject, rows, text
 from steward.kube.resources import PODS
 from steward.testing.dataplane import network_faults as broken
 from steward.testing.dataplane.addresses import Addresses
@@ -19,12 +19,15 @@ from steward.testing.dataplane.pod_proxy import PodProxy, Surroundings
 from steward.testing.dataplane.readiness import is_alive, wanted_of
 from steward.testing.kubernetes.store import Change, copied
 from steward.testing.linkerd.objects import COMPONENT
+from steward.testing.linkerd.proxy import INIT, VALIDATOR
 from steward.testing.linkerd.simulation.pods import Pods
 
 _ATTENTION = timedelta(milliseconds=20)
 _GLANCE = timedelta(milliseconds=2)
 _HOPELESS = 10
 _FAREWELL = 5
+_REDIRECTING = ((INIT, 1, broken.INIT_FAILING), (VALIDATOR, 95, broken.CNI_PLUGIN_MISSING))
+"""The init containers that redirect a pod, or see whether it is; with which code they end when it is not."""
 
 
 @dataclass(slots=True)
@@ -107,6 +110,8 @@ class Kubelet:
         member = Member(pod, settings_of(self._around.control.world, pod))
         try:
             async with AsyncExitStack() as stack:
+                if not await self._redirected(running, pod):
+                    return
                 if proxy_of(pod) is not None and not await self._with_proxy(running, pod, stack):
                     return
                 if running.proxy is not None:
@@ -117,6 +122,21 @@ class Kubelet:
         finally:
             if running.ending.is_set():
                 self.running.pop(text(running.pod, "metadata", "uid"), None)
+
+    async def _redirected(self, running: Running, pod: JsonObject) -> bool:
+        """Whether the pod's traffic was redirected before the pod ended: it goes no further without that."""
+        faults, place = self._around.faults, _place(pod)
+        for container, code, fault in _REDIRECTING:
+            if not any(text(one, "name") == container for one in rows(pod, "spec", "initContainers")):
+                continue
+            if faults.on(fault, place):
+                self._pods.stuck(self._current(pod), running.address, container, code=code)
+                running.rests = True
+            while faults.on(fault, place):
+                if not await self._unless_ended(running, self._around.control.next_refresh()):
+                    return False
+        running.rests = False
+        return True
 
     async def _with_proxy(self, running: Running, pod: JsonObject, stack: AsyncExitStack) -> bool:
         """Whether the proxy got ready before the pod ended: it needs identity and the controllers for that."""

@@ -195,7 +195,9 @@ class Network:
             return
         own = member.settings
         direct = port in own.skip_inbound and not self._faults.on(broken.SKIPPED_PORTS_CAUGHT, own)
-        if member.proxy is None or direct or self._faults.on(broken.INBOUND_REDIRECTION_BROKEN, own):
+        # What the proxy itself listens on needs no redirection.
+        past = port not in PROXY_PORTS and self._faults.on(broken.INBOUND_REDIRECTION_BROKEN, own)
+        if member.proxy is None or direct or past:
             try:
                 inside = await open_stream(Addresses.inside(ip), port, source=caller if source else None)
             except ConnectFailed:

@@ -82,7 +82,9 @@ class PodProxy:
             )
         )
         self.member = Member(pod, settings, self)
-        self.outbound = OutboundProxy(replace(outbound, tracing=tracing), self._discover)
+        self.outbound = OutboundProxy(
+            replace(outbound, tracing=tracing), self._discover, around.control.directory.cluster_ip
+        )
         self._renewing: asyncio.Task[None] | None = None
         self._exporting: asyncio.Task[None] | None = None
 

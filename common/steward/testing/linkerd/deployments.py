@@ -5,7 +5,7 @@ from hashlib import sha256
 
 from steward.jsonvalue import Json, JsonObject, dig, flag, table, text, texts, whole
 from steward.testing.linkerd.objects import COMPONENT, CONTROL_PLANE_NS, CREATED_BY, labelled, labels_of, thing
-from steward.testing.linkerd.proxy import TRUST_ROOTS, Wanted, init_container, proxy_container, volumes
+from steward.testing.linkerd.proxy import TRUST_ROOTS, Wanted, network_container, proxy_container, volumes
 from steward.testing.linkerd.values import NAMESPACE, Installation, ProxyValues
 
 _TLS = "/var/run/linkerd/tls"
@@ -207,7 +207,7 @@ def _pod_spec(component: Component, installation: Installation) -> JsonObject:
         require_tls_ports=component.require_tls,
         at_home=component.name,
     )
-    proxy, init = proxy_container(wanted, values), init_container(wanted, values)
+    proxy, init = proxy_container(wanted, values), network_container(wanted, values)
     containers: list[Json] = [_container(controller, installation) for controller in component.controllers]
     if not native:
         containers = [*containers, proxy] if component.proxy_last else [proxy, *containers]
@@ -215,7 +215,7 @@ def _pod_spec(component: Component, installation: Installation) -> JsonObject:
         **_pod_base(component.name, installation),
         "containers": containers,
         "initContainers": [init, proxy] if native else [init],
-        "volumes": [*_volumes(component.volumes), _token_volume(), *volumes()],
+        "volumes": [*_volumes(component.volumes), _token_volume(), *volumes(values)],
         **_affinity(component.name, installation.values),
     }
 

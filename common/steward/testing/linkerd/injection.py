@@ -13,9 +13,9 @@ from json import dumps
 
 from steward.jsonvalue import Json, JsonObject, dig, flag, rows, table, text, texts, whole
 from steward.testing.linkerd.annotations import overridden, with_environment
-from steward.testing.linkerd.proxy import INIT, PROXY, Wanted, init_container, proxy_container, volumes
+from steward.testing.linkerd.proxy import INIT, PROXY, VALIDATOR, Wanted, network_container, proxy_container, volumes
 from steward.testing.linkerd.release import Release
-from steward.testing.linkerd.values import NAMESPACE, ProxyValues, load
+from steward.testing.linkerd.values import NAMESPACE, ProxyValues, load, merged
 
 INJECT = "linkerd.io/inject"
 PROXY_VERSION = "config.linkerd.io/proxy-version"
@@ -102,6 +102,8 @@ def inject(pod: JsonObject, *, namespace: JsonObject, injector: Injector, owner:
     at_namespace, at_pod = (texts(thing, "metadata", "annotations") for thing in (namespace, pod))
     settings = at_namespace | at_pod
     values = overridden(injector.values.values, settings)
+    if settings.get(INJECT) == "ingress":
+        values = merged(values, {"proxy": {"isIngress": True}})
     if injector.release.environment_by_annotation:
         values = with_environment(values, at_namespace, at_pod)
     injector = replace(injector, values=ProxyValues(values))
@@ -117,7 +119,7 @@ def _reason_to_skip(pod: JsonObject, namespace: JsonObject, injector: Injector) 
     if flag(pod, "spec", "hostNetwork"):
         reasons.append("hostNetwork is enabled")
     names = [text(one, "name") for one in (*rows(pod, "spec", "containers"), *rows(pod, "spec", "initContainers"))]
-    if PROXY in names or INIT in names or "istio-proxy" in names:
+    if {PROXY, INIT, VALIDATOR, "istio-proxy"} & set(names):
         reasons.append("pod has a sidecar injected already")
     at_pod, at_namespace = (texts(thing, "metadata", "annotations").get(INJECT) for thing in (pod, namespace))
     wish = at_pod if at_pod is not None else at_namespace
@@ -158,14 +160,14 @@ def _wanted(pod: JsonObject, settings: dict[str, str], injector: Injector) -> Wa
 
 def _add_containers(pod: JsonObject, wanted: Wanted, injector: Injector) -> None:
     spec = table(pod, "spec")
-    proxy, init = proxy_container(wanted, injector.values), init_container(wanted, injector.values)
+    proxy, init = proxy_container(wanted, injector.values), network_container(wanted, injector.values)
     own_inits: list[Json] = [*rows(spec, "initContainers")]
     containers: list[Json] = [*rows(spec, "containers")]
     # Native sidecars stand before everybody's init containers, so these have a network; a classic sidecar is the
     # first container, so that its start hook can hold the others back, and init containers run without a proxy.
     spec["initContainers"] = [init, proxy, *own_inits] if wanted.native else [*own_inits, init]
     spec["containers"] = containers if wanted.native else [proxy, *containers]
-    spec["volumes"] = [*rows(spec, "volumes"), *volumes()]
+    spec["volumes"] = [*rows(spec, "volumes"), *volumes(injector.values)]
 
 
 def _add_metadata(

@@ -189,7 +189,8 @@ class SimulatedMesh:
         """One more node."""
         ready: JsonObject = {"type": "Ready", "status": "True", "reason": "KubeletReady"}
         runtime: JsonObject = {"containerRuntimeVersion": "containerd://2.1.4", "kubeletVersion": "v1.36.3"}
-        self.cluster.create(resources.NODES, {"metadata": {"name": name, "labels": {"kubernetes.io/os": "linux"}}})
+        labels: JsonObject = {"kubernetes.io/os": "linux", "kubernetes.io/hostname": name}
+        self.cluster.create(resources.NODES, {"metadata": {"name": name, "labels": labels}})
         return self.cluster.set_status(resources.NODES, name, {"conditions": [ready], "nodeInfo": runtime})
 
     def namespace(

@@ -3,12 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from steward.jsonvalue import Json, JsonObject, flag, rows, text
+from steward.jsonvalue import Json, JsonObject, flag, rows, table, text
 from steward.testing.linkerd.values import NAMESPACE, ProxyValues
 
 PROXY = "linkerd-proxy"
 INIT = "linkerd-init"
+VALIDATOR = "linkerd-network-validator"
 TRUST_ROOTS = "linkerd-identity-trust-roots"
+INGRESS_MODE = "LINKERD2_PROXY_INGRESS_MODE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,11 +112,44 @@ def init_container(wanted: Wanted, values: ProxyValues) -> JsonObject:
     return container
 
 
-def volumes() -> list[Json]:
-    """The volumes that both containers mount."""
+def network_container(wanted: Wanted, values: ProxyValues) -> JsonObject:
+    """What comes before the proxy: who redirects the pod's traffic, or sees that the CNI plugin did."""
+    return validator_container(wanted, values) if values.cni else init_container(wanted, values)
+
+
+def validator_container(wanted: Wanted, values: ProxyValues) -> JsonObject:
+    """The container `linkerd-network-validator`, which ends with an error unless the pod's traffic is redirected."""
+    settings = table(values.values, "networkValidator")
+    outbound = values.number("ports", "outbound", default=4140)
+    return {
+        "name": VALIDATOR,
+        "image": wanted.image,
+        "imagePullPolicy": text(values.values, "imagePullPolicy", default="IfNotPresent"),
+        "command": ["/usr/lib/linkerd/linkerd2-network-validator"],
+        "args": [
+            "--log-format",
+            text(settings, "logFormat", default="plain"),
+            "--log-level",
+            text(settings, "logLevel", default="debug"),
+            "--connect-addr",
+            text(settings, "connectAddr") or "1.1.1.1:20001",
+            "--listen-addr",
+            text(settings, "listenAddr") or f"0.0.0.0:{outbound}",
+            "--timeout",
+            text(settings, "timeout", default="10s"),
+        ],
+        "resources": {},
+        "securityContext": dict(table(settings, "securityContext")),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+    }
+
+
+def volumes(values: ProxyValues) -> list[Json]:
+    """The volumes that these containers mount."""
     token: Json = {"path": "linkerd-identity-token", "expirationSeconds": 86400, "audience": "identity.l5d.io"}
+    lock: list[Json] = [] if values.cni else [{"name": "linkerd-proxy-init-xtables-lock", "emptyDir": {}}]
     return [
-        {"name": "linkerd-proxy-init-xtables-lock", "emptyDir": {}},
+        *lock,
         {"name": "linkerd-identity-token", "projected": {"sources": [{"serviceAccountToken": token}]}},
         {"name": "linkerd-identity-end-entity", "emptyDir": {"medium": "Memory"}},
     ]
@@ -161,6 +196,8 @@ def environment(wanted: Wanted, values: ProxyValues) -> list[Json]:
         plain["LINKERD2_PROXY_ACCESS_LOG"] = access_log
     if grace := values.word("shutdownGracePeriod"):
         plain["LINKERD2_PROXY_SHUTDOWN_GRACE_PERIOD"] = grace
+    if flag(values.values, "proxy", "isIngress"):
+        plain[INGRESS_MODE] = "true"
     if wanted.require_tls_ports:
         plain["LINKERD2_PROXY_INBOUND_PORTS_REQUIRE_TLS"] = _numbers(wanted.require_tls_ports)
     found: list[Json] = [_field(name, path) for name, path in _DOWNWARD]

@@ -170,6 +170,11 @@ class ProxyValues:
         return flag(self.values, "proxy", "nativeSidecar")
 
     @property
+    def cni(self) -> bool:
+        """Whether the CNI plugin redirects the traffic of pods, so that no init container must."""
+        return flag(self.values, "cniEnabled")
+
+    @property
     def release(self) -> Release:
         """The release whose injector renders these values."""
         return Release(text(self.values, "linkerdVersion"))

@@ -9,6 +9,7 @@ from services.conformance.core.evidence import Evidence, Turned, Would
 from services.conformance.core.known_causes import cautious
 from services.conformance.core.known_causes.reading import proxy_of
 from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.probes.nodes import EVERY_NODE
 from services.conformance.core.stage import Need, Stage
 from services.conformance.core.steps import Looked, Step, Tried
 from steward.conformance.results import AssertionResult, Tier
@@ -352,4 +353,5 @@ PROBES: tuple[Probe, ...] = (
         needs=(Need.NATIVE_SIDECAR,),
         since="2.19",
     ),
+    EVERY_NODE,
 )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from steward.jsonvalue import JsonObject, text
+from steward.jsonvalue import JsonObject, rows, text, whole
 from steward.kube.resources import PODS
 from steward.testing.dataplane import network_faults
 from steward.testing.dataplane.control import faults
@@ -54,6 +54,8 @@ async def test_a_pod_whose_redirection_is_broken_is_reached_past_its_proxy() -> 
         it.plane.faults.switch_on(network_faults.INBOUND_REDIRECTION_BROKEN, Scope(pod="web"))
         forged = await it.get("yard/cu", WEB, l5d_client_id="forged")
         assert (await seen(forged))["l5d-client-id"] == "forged"
+        # The proxies of others connect to what the proxy itself listens on.
+        assert await identified(await it.get("cm", WEB))
 
 
 async def test_a_skipped_port_may_be_caught_all_the_same() -> None:
@@ -91,6 +93,44 @@ async def test_a_pod_may_take_its_time_until_it_is_ready() -> None:
         await it.until_ready("cm")
         (pod,) = it.mesh.cluster.list(PODS, "shop", labels="app=web")
         assert not is_ready(pod)
+
+
+@pytest.mark.parametrize(
+    ("fault", "cni", "container"),
+    [
+        (network_faults.INIT_FAILING, False, "linkerd-init"),
+        (network_faults.CNI_PLUGIN_MISSING, True, "linkerd-network-validator"),
+    ],
+    ids=["linkerd-init", "the CNI plugin"],
+)
+async def test_new_pods_of_a_node_where_nobody_redirects_them_wait_until_somebody_does(
+    fault: Fault, cni: bool, container: str
+) -> None:
+    async with lab(cniEnabled=cni) as it:
+        it.plane.faults.switch_on(fault, Scope(node="node-1"))
+        for number in range(2):
+            place = in_pod(spec={"nodeSelector": {"kubernetes.io/hostname": f"node-{number}"}})
+            it.workload(f"web-{number}", changes=place)
+        await it.until_ready("web-0")
+        await it.plane.settled()
+        (pod,) = it.mesh.cluster.list(PODS, "shop", labels="app=web-1")
+        assert text(pod, "spec", "nodeName") == "node-1"
+        assert not is_ready(pod)
+        statuses = rows(pod, "status", "initContainerStatuses")
+        ended = {text(one, "name"): whole(one, "lastState", "terminated", "exitCode") for one in statuses}
+        assert ended.pop(container) > 0
+        assert set(ended.values()) == {0}
+        it.plane.faults.clear()
+        await it.until_ready("web-1")
+
+
+async def test_a_pod_that_selects_a_node_that_is_not_there_is_not_scheduled() -> None:
+    async with lab() as it:
+        it.workload("web", changes=in_pod(spec={"nodeSelector": {"kubernetes.io/hostname": "node-9"}}))
+        await it.plane.settled()
+        (pod,) = it.mesh.cluster.list(PODS, "shop", labels="app=web")
+        assert text(pod, "spec", "nodeName") == ""
+        assert text(rows(pod, "status", "conditions")[0], "reason") == "Unschedulable"
 
 
 async def test_dns_may_forget_single_pods() -> None:

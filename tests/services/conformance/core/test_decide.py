@@ -66,6 +66,14 @@ def test_a_run_goes_from_pending_to_running() -> None:
     assert isinstance(decide(running(), facts()), acts.Exercise)
 
 
+def test_clients_of_single_nodes_are_waited_for_and_then_done_without() -> None:
+    laid = ledger.laid_out(admitted(), DAWN)
+    missing = {"cm-node-1": "0 of 1 ready"}
+    assert isinstance(decide(laid, facts(missing=missing)), acts.Wait)
+    assert decide(laid, facts(after=301, missing=missing)) == acts.Raise(without="cm-node-1: 0 of 1 ready")
+    assert isinstance(decide(laid, facts(after=301, missing={**missing, "cm": "no pod"})), acts.End)
+
+
 def test_preflight_refuses_with_the_reason() -> None:
     act = decide(begun(), facts(problems=("we may not create namespaces",)))
     assert act == acts.End(Said("PreflightRefused", "we may not create namespaces"))

@@ -141,7 +141,14 @@ def healthy(outcome: Outcome) -> bool:
 
 @asynccontextmanager
 async def opened(
-    url: str, folder: Path, *, zones: tuple[str, ...] = ("a", "b"), stage: Timings = STAGE, plane: PlaneTimings = PLANE
+    url: str,
+    folder: Path,
+    *,
+    zones: tuple[str, ...] = ("a", "b"),
+    stage: Timings = STAGE,
+    plane: PlaneTimings = PLANE,
+    nodes: tuple[str, ...] = (),
+    values: JsonObject | None = None,
 ) -> AsyncIterator[Theatre]:
     """A healthy mesh, and the cast on it."""
     clock = SystemClock()
@@ -159,7 +166,7 @@ async def opened(
         images = {IMAGE: container_of(settings, folder, lambda: simulated)}
         simulated = SimulatedDataPlane(mesh, images=images, zones=zones, timings=plane)
         await stack.enter_async_context(simulated)
-        await mesh.install(LINKERD)
+        await mesh.install(LINKERD, overrides=values)
         await simulated.settled()
         surveyor = Surveyor(kube, "linkerd")
         edges = Edges(
@@ -171,7 +178,7 @@ async def opened(
             _no_report,
         )
         seen, _ = await edges.cluster.survey()
-        made = _production(url)
+        made = _production(url, nodes, cni=seen.cni)
         for thing in (*namespaces(made, clock.now()), *furniture(made), *cast(made)):
             await edges.cluster.put(thing)
         runner = Runner(
@@ -188,9 +195,10 @@ async def opened(
         yield theatre
 
 
-def _production(url: str) -> Production:
+def _production(url: str, nodes: tuple[str, ...], *, cni: bool) -> Production:
     access = Access((url,), (int(url.rpartition(":")[2]),), CLUSTER)
-    return Production(RUN, RUN_UID, "steward", 3_600, IMAGE, access, Footprint(max_pods=40))
+    footprint = Footprint(max_pods=40)
+    return Production(RUN, RUN_UID, "steward", 3_600, IMAGE, access, footprint, node_names=nodes, cni=cni)
 
 
 def _staging(made: Production, seen: ClusterSeen, edges: Edges, timings: Timings) -> Callable[[], Awaitable[Stage]]:
@@ -207,6 +215,7 @@ def _staging(made: Production, seen: ClusterSeen, edges: Edges, timings: Timings
         image=made.image,
         has=has(seen, shipped()),
         timings=timings,
+        nodes=made.node_names,
         template=echo_template(made),
     )
 

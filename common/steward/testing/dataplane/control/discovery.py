@@ -95,6 +95,14 @@ class Directory:
         """A Service."""
         return self.world.find(SERVICES, name, namespace)
 
+    def cluster_ip(self, name: str) -> str:
+        """The ClusterIP of a Service by its full name; nothing where there is none."""
+        short = name.removesuffix(f".svc.{self.world.values.cluster_domain}")
+        service, _, namespace = short.partition(".")
+        found = self.service(service, namespace) if short != name else None
+        address = text(found or {}, "spec", "clusterIP")
+        return address if address != "None" else ""
+
     def protocol(self, service: JsonObject, port: int, client: Client) -> Protocol:
         """How proxies are told to treat a Service's port."""
         declared = _port_of(service, port)

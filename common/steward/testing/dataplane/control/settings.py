@@ -15,7 +15,7 @@ from steward.testing.dataplane.control.world import (
     port_numbers,
     proxy_of,
 )
-from steward.testing.linkerd.proxy import TRUST_ROOTS
+from steward.testing.linkerd.proxy import INGRESS_MODE, TRUST_ROOTS
 from steward.testing.linkerd.values import NAMESPACE
 
 _CONFIG = "config.linkerd.io/"
@@ -54,6 +54,7 @@ def settings_of(world: World, pod: JsonObject) -> ProxySettings:
         native_sidecar=any(text(one, "name") == text(proxy, "name") for one in rows(pod, "spec", "initContainers")),
         trace_collector=environment.get(f"{_COLLECTOR}_ADDR", ""),
         trace_identity=environment.get(f"{_COLLECTOR}_NAME", ""),
+        ingress=environment.get(INGRESS_MODE) == "true",
         environment=tuple(sorted(environment.items())),
     )
 

@@ -12,8 +12,9 @@ from steward.testing.dataplane.proxy.exchange import Version
 from steward.testing.dataplane.proxy.failures import ConnectionClosed, ExchangeFailed
 from steward.testing.dataplane.proxy.http_server import serve_http
 from steward.testing.dataplane.proxy.http_way import HttpWay
+from steward.testing.dataplane.proxy.ingress import IngressWay
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
-from steward.testing.dataplane.proxy.ports import Discover
+from steward.testing.dataplane.proxy.ports import Discover, Locate
 from steward.testing.dataplane.proxy.stream import Stream
 from steward.testing.dataplane.proxy.target import Settled, Target
 from steward.testing.dataplane.proxy.transport_figures import TransportFigures
@@ -21,6 +22,7 @@ from steward.testing.dataplane.proxy.transport_figures import TransportFigures
 _UNKNOWN = Meta("", "default", "endpoint")
 _NOBODY = Meta("", "default", "unknown")
 _RESULTS = tuple(spoken for spoken in Spoken if spoken is not Spoken.TLS)
+_VERSIONS = {Spoken.HTTP1: Version.HTTP1, Spoken.HTTP2: Version.HTTP2}
 _DECLARED = {Protocol.HTTP1: Version.HTTP1, Protocol.HTTP2: Version.HTTP2, Protocol.GRPC: Version.HTTP2}
 
 
@@ -39,10 +41,11 @@ class _Used:
 class OutboundProxy:
     """Of one pod. Nothing of it outlives `shutdown`."""
 
-    def __init__(self, context: OutboundContext, discover: Discover) -> None:
+    def __init__(self, context: OutboundContext, discover: Discover, locate: Locate | None = None) -> None:
         self._context = replace(context, connect=self._connect)
         self._connected_by = context.connect
         self._discover = discover
+        self._locate = locate or (lambda _name: "")
         self._used: dict[tuple[str, int], asyncio.Task[_Used]] = {}
         self._streams: set[Stream] = set()
         self._upstream: set[Stream] = set()
@@ -54,16 +57,40 @@ class OutboundProxy:
         stream.on_close = figures.closed
         self._streams.add(stream)
         try:
-            used = await self._use(original_ip, original_port)
-            try:
-                await self._carry(stream, used)
-            finally:
-                self._release(used)
+            if self._by_header:
+                await self._as_ingress(stream, original_ip, original_port)
+            else:
+                await self._to(stream, original_ip, original_port)
         except ExchangeFailed:
             stream.abort()
         finally:
             self._streams.discard(stream)
             stream.close()
+
+    @property
+    def _by_header(self) -> bool:
+        if self._context.settings.ingress:
+            return not self._context.broken(broken.OVERRIDE_IGNORED)
+        return self._context.broken(broken.OVERRIDE_HEEDED)
+
+    async def _to(self, stream: Stream, ip: str, port: int) -> None:
+        used = await self._use(ip, port)
+        try:
+            await self._carry(stream, used)
+        finally:
+            self._release(used)
+
+    async def _as_ingress(self, stream: Stream, ip: str, port: int) -> None:
+        found = await detect(stream, self._context.timings.detect)
+        if found.spoken not in _VERSIONS:
+            await self._to(stream, ip, port)
+            return
+        way = IngressWay((ip, port), self._use, self._locate)
+        try:
+            await serve_http(stream, way, _VERSIONS[found.spoken])
+        finally:
+            for used in way.used.values():
+                self._release(used)
 
     async def shutdown(self) -> None:
         """Reset whatever is still open and give up every target."""

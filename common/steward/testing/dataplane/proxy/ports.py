@@ -51,6 +51,9 @@ class Discovery(Protocol):
 Discover = Callable[[str, int], Awaitable[Discovery | None]]
 """Hangs while the control plane is down. None: the address is not known to it, the connection goes there as it is."""
 
+Locate = Callable[[str], str]
+"""The ClusterIP of a Service by its full name; nothing where there is none."""
+
 Connect = Callable[[str, int], Awaitable[Stream]]
 """A connection from this pod; raises `exchange.ConnectFailed`."""
 

@@ -110,8 +110,9 @@ class Pods:
         pod: JsonObject = {"metadata": metadata, "spec": spec}
         if text(owner, "kind") == "Job":
             spec["restartPolicy"] = "Never"
-        if wanted.node:
-            spec["nodeName"] = wanted.node
+        node = self._where(texts(spec, "nodeSelector"), wanted.node)
+        if node:
+            spec["nodeName"] = node
         return self.cluster.create(PODS, pod, text(owner, "metadata", "namespace"))
 
     def begin(self, pod: JsonObject) -> None:
@@ -170,6 +171,18 @@ class Pods:
             return Owner(kind, name)
         return None
 
+    def _where(self, selector: dict[str, str], proposed: str) -> str:
+        """The proposed node, or the first other one that has the labels; none of them has: nowhere."""
+        if not selector or not proposed:
+            return proposed
+        names = (text(one, "metadata", "name") for one in self.cluster.list(NODES) if self._has(one, selector))
+        fitting = list(names)
+        return proposed if proposed in fitting else next(iter(fitting), "")
+
+    @staticmethod
+    def _has(node: JsonObject, selector: dict[str, str]) -> bool:
+        return selector.items() <= texts(node, "metadata", "labels").items()
+
     def node(self) -> str:
         """The next node in turn."""
         names = [text(node, "metadata", "name") for node in self.cluster.list(NODES)]
@@ -183,6 +196,8 @@ class Pods:
         owner = self.owner_of(pod)
         name = owner.name if owner else text(pod, "metadata", "name")
         fault = self.faults.workloads.get((text(pod, "metadata", "namespace"), name))
+        if fault is None and texts(pod, "spec", "nodeSelector") and not text(pod, "spec", "nodeName"):
+            return PodFault.UNSCHEDULABLE
         images = (text(one, "image") for kind in ("initContainers", "containers") for one in rows(pod, "spec", kind))
         if fault is None and any(self.faults.cannot_be_pulled(image) for image in images):
             return PodFault.IMAGE_PULL
@@ -205,6 +220,16 @@ class Pods:
         `unready` names one container, or is `*` for all but the proxy.
         """
         status = _pending(pod, self._now) if pending else _running(pod, self._now, unready=unready)
+        self._status(pod, status | {"podIP": address, "podIPs": [{"ip": address}]})
+
+    def stuck(self, pod: JsonObject, address: str, container: str, *, code: int) -> None:
+        """Write that an init container ends with an error again and again, so that nothing after it is started."""
+        status = _pending(pod, self._now)
+        ended: JsonObject = {"exitCode": code, "reason": "Error", "startedAt": self._now, "finishedAt": self._now}
+        for one in rows(status, "initContainerStatuses"):
+            if text(one, "name") == container:
+                waiting: JsonObject = {"waiting": {"reason": "CrashLoopBackOff"}}
+                one |= {"state": waiting, "lastState": {"terminated": ended}, "restartCount": 3}
         self._status(pod, status | {"podIP": address, "podIPs": [{"ip": address}]})
 
     def finished(self, pod: JsonObject, *, well: bool) -> None:

@@ -41,6 +41,8 @@ class SimulatedInjector:
         """Every proxy is rendered alike, whatever the annotations say: a fault."""
         self.eager = False
         """Pods that decline get a proxy, too: a fault."""
+        self.modeless = False
+        """Pods that ask for ingress mode get a proxy like any other: a fault."""
 
     def admit(self, request: AdmissionRequest) -> JsonObject | None:
         """The callback of the fake API server."""
@@ -127,6 +129,8 @@ class SimulatedInjector:
         seen, around = (_undecorated(pod), _undecorated(namespace)) if self.deaf else (pod, namespace)
         if self.eager:
             seen = _undecorated(pod, wish="enabled")
+        elif self.modeless:
+            seen, around = _without_mode(seen), _without_mode(around)
         return inject(seen, namespace=around, injector=injector, owner=self._pods.owner_of(pod))
 
     def _note(self, pod: JsonObject, namespace: str, reason: str) -> None:
@@ -147,6 +151,14 @@ def _undecorated(thing: JsonObject, wish: str = "") -> JsonObject:
     kept = {key: value for key, value in texts(metadata, "annotations").items() if not key.startswith(CONFIG)}
     asked = {INJECT: wish} if wish else {}
     return {**thing, "metadata": {**metadata, "annotations": {**kept, **asked}}}
+
+
+def _without_mode(thing: JsonObject) -> JsonObject:
+    """The thing, asking for any proxy where it asks for one in ingress mode."""
+    metadata, annotations = table(thing, "metadata"), texts(thing, "metadata", "annotations")
+    if annotations.get(INJECT) != "ingress":
+        return thing
+    return {**thing, "metadata": {**metadata, "annotations": {**annotations, INJECT: "enabled"}}}
 
 
 def _trusts(bundle: str, served: str) -> bool:

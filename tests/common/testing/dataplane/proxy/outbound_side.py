@@ -94,10 +94,19 @@ class OutboundSide:
         self._reachable: dict[tuple[str, int], int] = {}
         self._stack = stack
         self._pods = 0
+        self.names: dict[str, str] = {}
+        """Services by their full names, and their addresses."""
+        self.proxy = self._proxy(SETTINGS)
+
+    def _proxy(self, settings: ProxySettings) -> OutboundProxy:
         context = OutboundContext(
-            SETTINGS, lambda: self.identity, self._connect, self.metrics, self.clock, TIMINGS, self.faults, Random(7)
+            settings, lambda: self.identity, self._connect, self.metrics, self.clock, TIMINGS, self.faults, Random(7)
         )
-        self.proxy = OutboundProxy(context, self._discover)
+        return OutboundProxy(context, self._discover, lambda name: self.names.get(name, ""))
+
+    def as_ingress(self) -> None:
+        """From now on the proxy is one in ingress mode."""
+        self.proxy = self._proxy(replace(SETTINGS, ingress=True))
 
     async def _discover(self, ip: str, port: int) -> Told | None:
         self.asked.append((ip, port))

@@ -53,6 +53,20 @@ async def other_host(side: OutboundSide) -> object:
     return await served(side)
 
 
+def overriding(*, ingress: bool) -> Scenario:
+    """A request to one Service whose header names another."""
+
+    async def scenario(side: OutboundSide) -> object:
+        if ingress:
+            side.as_ingress()
+        side.names["named.lab.svc.cluster.local"] = "10.96.0.2"
+        side.tell(service(await side.plain(answering("dialled"))))
+        side.tell(service(await side.plain(answering("named"))), ("10.96.0.2", 80))
+        return await served(side, headers=(("l5d-dst-override", "named.lab.svc.cluster.local"),))
+
+    return scenario
+
+
 async def matching(side: OutboundSide) -> object:
     await two(side, *ANYTHING)
     return await served(side)
