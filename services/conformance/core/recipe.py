@@ -18,6 +18,7 @@ from services.conformance.core.steps import (
     Ready,
     Released,
     Removed,
+    Scrapes,
     Step,
     Tried,
     Unless,
@@ -27,7 +28,7 @@ from services.conformance.core.steps import (
 from steward.jsonvalue import JsonObject, text
 
 _Talking = Calls | Until | During | Unless | Pages | Asked | Released
-_Asking = Destinations | Profile | OutboundPolicy | InboundPolicy
+_Asking = Scrapes | Destinations | Profile | OutboundPolicy | InboundPolicy
 
 
 def lines(steps: tuple[Step, ...], indent: str = "") -> tuple[str, ...]:
@@ -45,7 +46,7 @@ def line(step: Step) -> str:
     match step:
         case Calls() | Until() | During() | Unless() | Pages() | Asked() | Released():
             return _talking(step)
-        case Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
+        case Scrapes() | Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
             return _asking(step)
         case Applied(_, objects):
             return f"apply {_objects(objects)}"
@@ -79,6 +80,9 @@ def _talking(step: _Talking) -> str:
 
 def _asking(step: _Asking) -> str:
     match step:
+        case Scrapes(_, by, namespace, ports):
+            names = ", ".join(f"{container} ({' or '.join(of)})" for container, of in ports.items())
+            return f"{by}: read the metrics of the controllers in {namespace}, by the names of their ports: {names}"
         case Destinations(_, authority):
             return f"ask each replica of destination for the endpoints of {authority}"
         case Profile(_, address):

@@ -5,7 +5,7 @@ from itertools import islice
 
 import orjson
 
-from services.conformance.core.evidence import Evidence, Found, NotTold, Told, Turned, Would
+from services.conformance.core.evidence import Evidence, Found, NotTold, Scraped, Told, Turned, Would
 from services.conformance.core.orders import Fetched, Headers, Replies, Reply, Report
 from steward.conformance.results import FeatureResult
 from steward.jsonvalue import Json, JsonObject, table, text
@@ -37,6 +37,8 @@ def _found(found: Found) -> JsonObject:
         made["reports"] = [_report(each) for each in found.reports]
     if found.pages is not None:
         made["pages"] = {pod: list(islice(page.written(), _MOST_SAMPLES)) for pod, page in found.pages.items()}
+    if found.scraped is not None:
+        made["scraped"] = {name: _scraped(each) for name, each in found.scraped.items()}
     if found.effect is not None:
         effect = found.effect
         made["effect"] = {
@@ -54,6 +56,17 @@ def _found(found: Found) -> JsonObject:
             "objects": [_object(each) for each in found.accepted.objects],
         }
     return made | _asked(found)
+
+
+def _scraped(scraped: Scraped) -> JsonObject:
+    lines = [] if scraped.page is None else list(islice(scraped.page.written(), _MOST_SAMPLES))
+    return {
+        "ports": list(scraped.ports),
+        "found": scraped.found,
+        "status": scraped.status,
+        "said": scraped.said,
+        "page": [*lines],
+    }
 
 
 def _asked(found: Found) -> JsonObject:

@@ -4,7 +4,7 @@ Every step has a name under which its result is found in the evidence. Steps run
 within `During`, and are all run, but those within `Unless`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -49,6 +49,19 @@ class Pages:
     by: str = "cm"
     namespace: str = ""
     labels: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrapes:
+    """Read the metrics of containers of the control plane, by way of an agent (`by`), as a scraper would find them.
+
+    `ports` has for each container the names that its port may have. Evidence: what each showed, by `pod/container`.
+    """
+
+    name: str
+    by: str
+    namespace: str
+    ports: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -194,6 +207,7 @@ Step = (
     Calls
     | Until
     | Pages
+    | Scrapes
     | Asked
     | Released
     | Applied

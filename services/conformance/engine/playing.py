@@ -8,12 +8,13 @@ from typing import TypeVar, assert_never
 from uuid import uuid4
 
 from services.conformance.core import steps as do
-from services.conformance.core.evidence import Accepted, Effect, Evidence, Failure, Found, Turned
+from services.conformance.core.evidence import Accepted, Effect, Evidence, Failure, Found, Scraped, Turned
 from services.conformance.core.orders import Call, Doing, Fetch, Refused, Release, Replies, Reply, Report, Target
 from services.conformance.core.pages import NotAPage, Page, page_of
 from services.conformance.core.ports import Edges, Unable
 from services.conformance.core.schedule import Share, requests_of
 from services.conformance.core.stage import Place, Stage
+from services.conformance.engine.scraping import pods_of, scraped
 from steward.clock import Clock
 from steward.errors import StewardError
 from steward.jsonvalue import JsonObject, text, texts
@@ -112,6 +113,8 @@ class Play:
                 return Found(effect=await self._until(step))
             case do.Pages():
                 return Found(pages=await self._pages(step))
+            case do.Scrapes():
+                return Found(scraped=await self._scrapes(step))
             case do.During() | do.Unless() | do.Wait():
                 return await self._ordered(step)
             case _:
@@ -223,6 +226,13 @@ class Play:
             return await self._readable(by.pod, targets)
         pages = await _gathered([self._page(by.pod, name, ip) for name, ip in targets.items()])
         return dict(zip(targets, pages, strict=True))
+
+    async def _scrapes(self, step: do.Scrapes) -> dict[str, Scraped]:
+        by = (await self._pods(step.by))[0]
+        pods = await self.edges.cluster.look(pods_of(step))
+        found = await scraped(step, pods, lambda fetch: self._order(by.pod, fetch))
+        self.share.use(sum(1 for each in found.values() if each.found))
+        return found
 
     async def _readable(self, by: str, targets: Mapping[str, str]) -> dict[str, Page]:
         """The pages of whoever shows one: among everybody's pods some are closed to us, and others are not."""

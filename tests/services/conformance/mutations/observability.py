@@ -2,7 +2,9 @@
 
 from steward.events.conformance import Rung
 from steward.testing.dataplane.control import faults as told
+from steward.testing.dataplane.faults import Scope
 from steward.testing.dataplane.proxy import metric_faults as figures
+from tests.services.conformance.mutations import workloads as objects
 from tests.services.conformance.mutations.mutation import Mutation
 
 MUTATIONS = (
@@ -10,5 +12,18 @@ MUTATIONS = (
     Mutation("obs.proxy-metrics", figures.COUNTED_TWICE, "MISCOUNTED", Rung.PROXY),
     Mutation("obs.inbound-metrics", figures.FROZEN, "METRICS_WRONG", Rung.PROXY),
     Mutation("obs.policy-status", told.ROUTE_STATUS_ABSENT, "STATUS_STALE", Rung.CONTROL_PLANE),
+    Mutation("obs.cp-metrics", objects.strict_controller("linkerd-identity"), "STRICT_DEFAULT", Rung.OBJECT),
+    Mutation("obs.cp-metrics", objects.controller_port_served("destination", 9996), "SCRAPE_REFUSED", Rung.PROXY),
+    Mutation(
+        "obs.cp-metrics",
+        objects.controller_port_called("linkerd-proxy-injector", "injector-admin", "admin-http"),
+        "ADMIN_PORT_RENAMED",
+        Rung.OBJECT,
+    ),
+    Mutation(
+        "obs.cp-metrics", told.CONTROLLER_SILENT, "CONTROLLER_SILENT", Rung.CONTROL_PLANE, Scope(pod="linkerd-identity")
+    ),
+    Mutation("obs.cp-metrics", figures.missing("kube_watch_events_total"), "FAMILIES_MISSING", Rung.CONTROL_PLANE),
     Mutation("obs.proxy-metrics", figures.RESTLESS, control=True),
+    Mutation("obs.cp-metrics", objects.scaled("su", 0), control=True),
 )
