@@ -42,6 +42,7 @@ FEATURES = (
     "authz.legacy-serverauthorization",
     "ratelimit.identity",
     "egress.deny",
+    "obs.accesslog",
     "obs.cp-metrics",
     "obs.policy-status",
     "life.shutdown",

@@ -162,6 +162,13 @@ class Evidence:
             raise Unseen(step, "nothing was read")
         return found.objects
 
+    def logs(self, step: str) -> Mapping[str, tuple[str, ...]]:
+        """Lines of a log, by pod."""
+        found = self._found(step)
+        if found.logs is None:
+            raise Unseen(step, "no log was read")
+        return found.logs
+
     def trial(self, step: str) -> Would | Turned:
         """How a dry run went."""
         found = self._found(step)
@@ -208,6 +215,7 @@ class Found:
     scraped: Mapping[str, Scraped] | None = None
     effect: Effect | None = None
     objects: tuple[JsonObject, ...] | None = None
+    logs: Mapping[str, tuple[str, ...]] | None = None
     trial: Would | Turned | None = None
     told: Told | NotTold | None = None
     accepted: Accepted | None = None

@@ -10,6 +10,7 @@ from services.conformance.core.steps import (
     Destinations,
     During,
     InboundPolicy,
+    Logged,
     Looked,
     LookedUntil,
     OutboundPolicy,
@@ -95,10 +96,13 @@ def _asking(step: _Asking) -> str:
             assert_never(step)
 
 
-def _waiting(step: Looked | LookedUntil | Ready | Wait) -> str:
+def _waiting(step: Looked | LookedUntil | Logged | Ready | Wait) -> str:
     match step:
         case Looked():
             return _looked(step)
+        case Logged(_, actor, container, word, lines, bound):
+            read = f"read what {container} of {actor} wrote about {word}"
+            return f"{read}, until there are {lines} lines, at most {bound.total_seconds():g} s"
         case LookedUntil(_, look, _, wish, bound):
             return f"{_looked(look)}, until: {wish}, at most {bound.total_seconds():g} s"
         case Ready(_, actor, namespace, pods, bound):

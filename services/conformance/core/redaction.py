@@ -13,6 +13,7 @@ from steward.jsonvalue import Json, JsonObject, table, text
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"})
 _MOST_REPLIES = 200
 _MOST_SAMPLES = 2000
+_MOST_LINES = 200
 _REMOVED = "[removed]"
 
 
@@ -37,8 +38,6 @@ def _found(found: Found) -> JsonObject:
         made["reports"] = [_report(each) for each in found.reports]
     if found.pages is not None:
         made["pages"] = {pod: list(islice(page.written(), _MOST_SAMPLES)) for pod, page in found.pages.items()}
-    if found.scraped is not None:
-        made["scraped"] = {name: _scraped(each) for name, each in found.scraped.items()}
     if found.effect is not None:
         effect = found.effect
         made["effect"] = {
@@ -55,7 +54,16 @@ def _found(found: Found) -> JsonObject:
             "at": found.accepted.at.isoformat(),
             "objects": [_object(each) for each in found.accepted.objects],
         }
-    return made | _asked(found)
+    return made | _shown(found) | _asked(found)
+
+
+def _shown(found: Found) -> JsonObject:
+    made: JsonObject = {}
+    if found.scraped is not None:
+        made["scraped"] = {name: _scraped(each) for name, each in found.scraped.items()}
+    if found.logs is not None:
+        made["logs"] = {pod: list(lines[:_MOST_LINES]) for pod, lines in found.logs.items()}
+    return made
 
 
 def _scraped(scraped: Scraped) -> JsonObject:

@@ -121,6 +121,21 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Logged:
+    """Read what a container of an actor's pods wrote about `word`, until there are so many lines, or `bound` is over.
+
+    Evidence: the lines that hold the word, by pod.
+    """
+
+    name: str
+    actor: str
+    container: str
+    word: str
+    lines: int
+    bound: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class LookedUntil:
     """Read objects until they meet a wish. Evidence: an `Effect`, with the objects of the last look."""
 
@@ -215,6 +230,7 @@ Step = (
     | Tried
     | Looked
     | LookedUntil
+    | Logged
     | Destinations
     | Profile
     | OutboundPolicy

@@ -14,6 +14,7 @@ from services.conformance.core.pages import NotAPage, Page, page_of
 from services.conformance.core.ports import Edges, Unable
 from services.conformance.core.schedule import Share, requests_of
 from services.conformance.core.stage import Place, Stage
+from services.conformance.engine.logs import RECENT, logged
 from services.conformance.engine.scraping import pods_of, scraped
 from steward.clock import Clock
 from steward.errors import StewardError
@@ -144,14 +145,23 @@ class Play:
                 return Found()
             case do.Tried():
                 return Found(trial=await self.edges.cluster.attempt(step.object))
+            case do.Looked() | do.LookedUntil() | do.Logged() | do.Ready():
+                return await self._read(step)
+            case _:
+                return await self._with_control_plane(step)
+
+    async def _read(self, step: do.Looked | do.LookedUntil | do.Logged | do.Ready) -> Found:
+        match step:
             case do.Looked():
                 return Found(objects=await self.edges.cluster.look(step))
             case do.LookedUntil():
                 return Found(effect=await self._looked_until(step))
+            case do.Logged():
+                return Found(logs=await self._logged(step))
             case do.Ready():
                 return Found(effect=await self._ready(step))
             case _:
-                return await self._with_control_plane(step)
+                assert_never(step)
 
     async def _with_control_plane(self, step: do.Step) -> Found:
         controllers = self.edges.control_plane
@@ -320,9 +330,11 @@ class Play:
         return Accepted(self.clock.now(), tuple(taken))
 
     def _must_be_ours(self, thing: JsonObject) -> None:
-        namespace = text(thing, "metadata", "namespace")
+        name = f"{text(thing, 'kind')} {text(thing, 'metadata', 'name')!r}"
+        self._must_be_within(text(thing, "metadata", "namespace"), name)
+
+    def _must_be_within(self, namespace: str, name: str) -> None:
         if namespace not in (self.stage.meshed, self.stage.plain):
-            name = f"{text(thing, 'kind')} {text(thing, 'metadata', 'name')!r}"
             raise Unable("OutOfBounds", f"{name} is not in a namespace of the run: nothing else is ever touched")
 
     async def _remove(self, thing: JsonObject) -> None:
@@ -340,6 +352,13 @@ class Play:
             if met or spent >= step.bound.total_seconds():
                 return Effect(met=met, wish=step.wish, seconds=spent, objects=objects)
             await self.clock.sleep(_LOOK)
+
+    async def _logged(self, step: do.Logged) -> dict[str, tuple[str, ...]]:
+        async def read(pod: Place) -> str:
+            self._must_be_within(pod.namespace, f"the log of pod {pod.pod!r}")
+            return await self.edges.cluster.log(pod.namespace, pod.pod, step.container, RECENT)
+
+        return await logged(step, await self._pods(step.actor), read, self.clock)
 
     async def _ready(self, step: do.Ready) -> Effect:
         begun = self.clock.monotonic()

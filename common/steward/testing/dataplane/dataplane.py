@@ -61,7 +61,7 @@ class SimulatedDataPlane:
         self.network = Network(world, self.faults, self.addresses, clock, self.timings.failfast)
         self.network.extra_ports = tuple(extra_ports)
         self.names = Names(world, self.faults)
-        around = Surroundings(self.control, self.network, self.faults, clock, self.timings)
+        around = Surroundings(self.control, self.network, self.faults, clock, self.timings, mesh.kubernetes.log)
         self.kubelet = Kubelet(mesh.pod_control, Images(images or {}, self.control, clock), self.addresses, around)
         self._validator = Validator(world, self.faults, lambda: self.control.runs("destination"))
         self._validated: set[Resource] = set()

@@ -3,8 +3,10 @@
 from steward.events.conformance import Rung
 from steward.testing.dataplane.control import faults as told
 from steward.testing.dataplane.faults import Scope
+from steward.testing.dataplane.proxy import inbound_faults as inbound
 from steward.testing.dataplane.proxy import metric_faults as figures
 from tests.services.conformance.mutations import workloads as objects
+from tests.services.conformance.mutations.injection import injector_is_deaf
 from tests.services.conformance.mutations.mutation import Mutation
 
 MUTATIONS = (
@@ -24,6 +26,9 @@ MUTATIONS = (
         "obs.cp-metrics", told.CONTROLLER_SILENT, "CONTROLLER_SILENT", Rung.CONTROL_PLANE, Scope(pod="linkerd-identity")
     ),
     Mutation("obs.cp-metrics", figures.missing("kube_watch_events_total"), "FAMILIES_MISSING", Rung.CONTROL_PLANE),
+    Mutation("obs.accesslog", injector_is_deaf, "ACCESS_LOG_NOT_SET", Rung.OBJECT),
+    Mutation("obs.accesslog", inbound.ACCESS_LOG_MISSING, "ACCESS_LOG_SILENT", Rung.PROXY),
+    Mutation("obs.accesslog", inbound.ACCESS_LOG_OTHER_FORMAT, "ACCESS_LOG_FORMAT", Rung.PROXY),
     Mutation("obs.proxy-metrics", figures.RESTLESS, control=True),
     Mutation("obs.cp-metrics", objects.scaled("su", 0), control=True),
 )
