@@ -44,6 +44,8 @@ FEATURES = (
     "authz.legacy-serverauthorization",
     "ratelimit.identity",
     "egress.deny",
+    "obs.accesslog",
+    "obs.cp-metrics",
     "obs.policy-status",
     "life.shutdown",
 )

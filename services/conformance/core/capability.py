@@ -47,6 +47,7 @@ _MISSING: Mapping[Need, str] = {
     Need.INGRESS: "no meshed ingress is known: tell the service where it is",
     Need.TLS_APP_PROTOCOL: "this release knows no appProtocol linkerd.io/tls",
     Need.URL_REWRITE: "Linkerd's routes do not rewrite paths",
+    Need.POD_LOGS: "we may not read logs of pods: apply the ClusterRole linkerd-steward-conformance-logs",
     Need.ZONE_AWARE_BALANCER: "zone-aware balancing is a part of the enterprise releases only",
 }
 _FIRST_TLS_APP_PROTOCOL = (2, 19)
@@ -71,6 +72,8 @@ class ClusterSeen:
     prometheus: bool = False
     ingress: bool = False
     priority_class: bool = False
+    pod_logs: bool = False
+    """Whether we may read what containers write."""
     linkerd_namespace: str = "linkerd"
     trust_domain: str = "cluster.local"
     cluster_domain: str = "cluster.local"
@@ -107,6 +110,7 @@ def has(seen: ClusterSeen, knowledge: Knowledge) -> frozenset[Need]:
         Need.NATIVE_SIDECAR: seen.native_sidecar is True,
         Need.PROMETHEUS: seen.prometheus,
         Need.INGRESS: seen.ingress,
+        Need.POD_LOGS: seen.pod_logs,
         Need.ZONE_AWARE_BALANCER: seen.linkerd is not None and seen.linkerd.channel == "enterprise",
         Need.TLS_APP_PROTOCOL: named is not None and logical(named) >= _FIRST_TLS_APP_PROTOCOL,
     }

@@ -68,6 +68,20 @@ class NotTold:
 
 
 @dataclass(frozen=True, slots=True)
+class Scraped:
+    """What a scraper got of one container."""
+
+    ports: tuple[str, ...]
+    """Names of all of the container's ports."""
+    found: str = ""
+    """The port that was asked, as `name:number`; empty where none has a name by which it is looked for."""
+    status: int | None = None
+    page: Page | None = None
+    said: str = ""
+    """Why there is no page."""
+
+
+@dataclass(frozen=True, slots=True)
 class Failure:
     """A step could not be done at all, by no fault of the mesh that is known."""
 
@@ -127,6 +141,13 @@ class Evidence:
             raise Unseen(step, "no page of metrics was read")
         return found.pages
 
+    def scraped(self, step: str) -> Mapping[str, Scraped]:
+        """What a scraper got, by `pod/container`."""
+        found = self._found(step)
+        if found.scraped is None:
+            raise Unseen(step, "nothing was scraped")
+        return found.scraped
+
     def effect(self, step: str) -> Effect:
         """How long a change took to show."""
         found = self._found(step)
@@ -140,6 +161,13 @@ class Evidence:
         if found.objects is None:
             raise Unseen(step, "nothing was read")
         return found.objects
+
+    def logs(self, step: str) -> Mapping[str, tuple[str, ...]]:
+        """Lines of a log, by pod."""
+        found = self._found(step)
+        if found.logs is None:
+            raise Unseen(step, "no log was read")
+        return found.logs
 
     def trial(self, step: str) -> Would | Turned:
         """How a dry run went."""
@@ -184,8 +212,10 @@ class Found:
 
     reports: tuple[Report, ...] | None = None
     pages: Mapping[str, Page] | None = None
+    scraped: Mapping[str, Scraped] | None = None
     effect: Effect | None = None
     objects: tuple[JsonObject, ...] | None = None
+    logs: Mapping[str, tuple[str, ...]] | None = None
     trial: Would | Turned | None = None
     told: Told | NotTold | None = None
     accepted: Accepted | None = None

@@ -81,6 +81,10 @@ class Cluster(Protocol):
         """Read objects; one that is not there is left out."""
         ...
 
+    async def log(self, namespace: str, pod: str, container: str, since: timedelta) -> str:
+        """What a container wrote within the time until now."""
+        ...
+
     async def places(self, namespaces: Sequence[str]) -> Mapping[str, tuple[Place, ...]]:
         """The pods of these namespaces by what they play; those of a version also under its name."""
         ...

@@ -10,6 +10,7 @@ from services.conformance.core.steps import (
     Destinations,
     During,
     InboundPolicy,
+    Logged,
     Looked,
     LookedUntil,
     OutboundPolicy,
@@ -18,6 +19,7 @@ from services.conformance.core.steps import (
     Ready,
     Released,
     Removed,
+    Scrapes,
     Step,
     Tried,
     Unless,
@@ -27,7 +29,7 @@ from services.conformance.core.steps import (
 from steward.jsonvalue import JsonObject, text
 
 _Talking = Calls | Until | During | Unless | Pages | Asked | Released
-_Asking = Destinations | Profile | OutboundPolicy | InboundPolicy
+_Asking = Scrapes | Destinations | Profile | OutboundPolicy | InboundPolicy
 
 
 def lines(steps: tuple[Step, ...], indent: str = "") -> tuple[str, ...]:
@@ -45,7 +47,7 @@ def line(step: Step) -> str:
     match step:
         case Calls() | Until() | During() | Unless() | Pages() | Asked() | Released():
             return _talking(step)
-        case Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
+        case Scrapes() | Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
             return _asking(step)
         case Applied(_, objects):
             return f"apply {_objects(objects)}"
@@ -79,6 +81,9 @@ def _talking(step: _Talking) -> str:
 
 def _asking(step: _Asking) -> str:
     match step:
+        case Scrapes(_, by, namespace, ports):
+            names = ", ".join(f"{container} ({' or '.join(of)})" for container, of in ports.items())
+            return f"{by}: read the metrics of the controllers in {namespace}, by the names of their ports: {names}"
         case Destinations(_, authority):
             return f"ask each replica of destination for the endpoints of {authority}"
         case Profile(_, address):
@@ -91,10 +96,13 @@ def _asking(step: _Asking) -> str:
             assert_never(step)
 
 
-def _waiting(step: Looked | LookedUntil | Ready | Wait) -> str:
+def _waiting(step: Looked | LookedUntil | Logged | Ready | Wait) -> str:
     match step:
         case Looked():
             return _looked(step)
+        case Logged(_, actor, container, word, lines, bound):
+            read = f"read what {container} of {actor} wrote about {word}"
+            return f"{read}, until there are {lines} lines, at most {bound.total_seconds():g} s"
         case LookedUntil(_, look, _, wish, bound):
             return f"{_looked(look)}, until: {wish}, at most {bound.total_seconds():g} s"
         case Ready(_, actor, namespace, pods, bound, orders):

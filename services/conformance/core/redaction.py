@@ -5,7 +5,7 @@ from itertools import islice
 
 import orjson
 
-from services.conformance.core.evidence import Evidence, Found, NotTold, Told, Turned, Would
+from services.conformance.core.evidence import Evidence, Found, NotTold, Scraped, Told, Turned, Would
 from services.conformance.core.orders import Fetched, Headers, Replies, Reply, Report
 from steward.conformance.results import FeatureResult
 from steward.jsonvalue import Json, JsonObject, table, text
@@ -13,6 +13,7 @@ from steward.jsonvalue import Json, JsonObject, table, text
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"})
 _MOST_REPLIES = 200
 _MOST_SAMPLES = 2000
+_MOST_LINES = 200
 _REMOVED = "[removed]"
 
 
@@ -53,7 +54,27 @@ def _found(found: Found) -> JsonObject:
             "at": found.accepted.at.isoformat(),
             "objects": [_object(each) for each in found.accepted.objects],
         }
-    return made | _asked(found)
+    return made | _shown(found) | _asked(found)
+
+
+def _shown(found: Found) -> JsonObject:
+    made: JsonObject = {}
+    if found.scraped is not None:
+        made["scraped"] = {name: _scraped(each) for name, each in found.scraped.items()}
+    if found.logs is not None:
+        made["logs"] = {pod: list(lines[:_MOST_LINES]) for pod, lines in found.logs.items()}
+    return made
+
+
+def _scraped(scraped: Scraped) -> JsonObject:
+    lines = [] if scraped.page is None else list(islice(scraped.page.written(), _MOST_SAMPLES))
+    return {
+        "ports": list(scraped.ports),
+        "found": scraped.found,
+        "status": scraped.status,
+        "said": scraped.said,
+        "page": [*lines],
+    }
 
 
 def _asked(found: Found) -> JsonObject:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from services.conformance.core.orders import Call, Doing
 from services.conformance.core.probe import Probe
 from services.conformance.core.stage import Stage
-from services.conformance.core.steps import Asked, Calls, During, Pages, Released, Step, Until
+from services.conformance.core.steps import Asked, Calls, During, Pages, Released, Scrapes, Step, Until
 from steward.conformance.results import Tier
 from steward.resources.conformance_suite import TierInterval
 
@@ -147,6 +147,8 @@ def requests(step: Step, stage: Stage) -> int:
             return _pods(stage, step.actor)
         case Pages():
             return _pods(stage, step.of)
+        case Scrapes():
+            return len(step.ports)
         case _:
             return 0
 

@@ -34,6 +34,7 @@ class Need(StrEnum):
     INGRESS = "Ingress"
     TLS_APP_PROTOCOL = "TLSAppProtocol"
     URL_REWRITE = "URLRewrite"
+    POD_LOGS = "PodLogs"
     ZONE_AWARE_BALANCER = "ZoneAwareBalancer"
 
 

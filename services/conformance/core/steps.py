@@ -4,7 +4,7 @@ Every step has a name under which its result is found in the evidence. Steps run
 within `During`, and are all run, but those within `Unless`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -49,6 +49,19 @@ class Pages:
     by: str = "cm"
     namespace: str = ""
     labels: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Scrapes:
+    """Read the metrics of containers of the control plane, by way of an agent (`by`), as a scraper would find them.
+
+    `ports` has for each container the names that its port may have. Evidence: what each showed, by `pod/container`.
+    """
+
+    name: str
+    by: str
+    namespace: str
+    ports: Mapping[str, tuple[str, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,21 @@ class Looked:
     namespace: str = ""
     names: tuple[str, ...] = ()
     labels: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """Read what a container of an actor's pods wrote about `word`, until there are so many lines, or `bound` is over.
+
+    Evidence: the lines that hold the word, by pod.
+    """
+
+    name: str
+    actor: str
+    container: str
+    word: str
+    lines: int
+    bound: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +226,7 @@ Step = (
     Calls
     | Until
     | Pages
+    | Scrapes
     | Asked
     | Released
     | Applied
@@ -205,6 +234,7 @@ Step = (
     | Tried
     | Looked
     | LookedUntil
+    | Logged
     | Destinations
     | Profile
     | OutboundPolicy

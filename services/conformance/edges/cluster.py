@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from services.conformance.core import safety
 from services.conformance.core.capability import ClusterSeen
@@ -90,6 +90,10 @@ class ProbedCluster:
             found = [await self.kube.find(looked.resource, name, namespace) for name in looked.names]
             return tuple(each for each in found if each is not None)
         return tuple((await self.kube.list(looked.resource, namespace, labels=looked.labels)).items)
+
+    async def log(self, namespace: str, pod: str, container: str, since: timedelta) -> str:
+        """What a container wrote within the time until now."""
+        return await self.kube.log(namespace, pod, container, since)
 
     async def places(self, namespaces: Sequence[str]) -> Mapping[str, tuple[Place, ...]]:
         """The pods of these namespaces by what they play; those of a version also under its name."""

@@ -86,6 +86,7 @@ class Surveyor:
             prometheus=self.prometheus,
             ingress=self.ingress,
             priority_class=await self._has_priority_class(),
+            pod_logs=await self.kube.access("get", PODS, subresource="log"),
             linkerd_namespace=self.namespace,
             trust_domain=config.trust_domain or "cluster.local",
             cluster_domain=config.cluster_domain,

@@ -8,12 +8,14 @@ from typing import TypeVar, assert_never
 from uuid import uuid4
 
 from services.conformance.core import steps as do
-from services.conformance.core.evidence import Accepted, Effect, Evidence, Failure, Found, Turned
+from services.conformance.core.evidence import Accepted, Effect, Evidence, Failure, Found, Scraped, Turned
 from services.conformance.core.orders import Call, Doing, Fetch, Refused, Release, Replies, Reply, Report, Target
 from services.conformance.core.pages import NotAPage, Page, page_of
 from services.conformance.core.ports import Edges, Unable
 from services.conformance.core.schedule import Share, requests_of
 from services.conformance.core.stage import Place, Stage
+from services.conformance.engine.logs import RECENT, logged
+from services.conformance.engine.scraping import pods_of, scraped
 from steward.clock import Clock
 from steward.errors import StewardError
 from steward.jsonvalue import JsonObject, text, texts
@@ -115,6 +117,8 @@ class Play:
                 return Found(effect=await self._until(step))
             case do.Pages():
                 return Found(pages=await self._pages(step))
+            case do.Scrapes():
+                return Found(scraped=await self._scrapes(step))
             case do.During() | do.Unless() | do.Wait():
                 return await self._ordered(step)
             case _:
@@ -144,14 +148,23 @@ class Play:
                 return Found()
             case do.Tried():
                 return Found(trial=await self.edges.cluster.attempt(step.object))
+            case do.Looked() | do.LookedUntil() | do.Logged() | do.Ready():
+                return await self._read(step)
+            case _:
+                return await self._with_control_plane(step)
+
+    async def _read(self, step: do.Looked | do.LookedUntil | do.Logged | do.Ready) -> Found:
+        match step:
             case do.Looked():
                 return Found(objects=await self.edges.cluster.look(step))
             case do.LookedUntil():
                 return Found(effect=await self._looked_until(step))
+            case do.Logged():
+                return Found(logs=await self._logged(step))
             case do.Ready():
                 return Found(effect=await self._ready(step))
             case _:
-                return await self._with_control_plane(step)
+                assert_never(step)
 
     async def _with_control_plane(self, step: do.Step) -> Found:
         controllers = self.edges.control_plane
@@ -228,6 +241,13 @@ class Play:
             return await self._readable(by.pod, targets)
         pages = await _gathered([self._page(by.pod, name, ip) for name, ip in targets.items()])
         return dict(zip(targets, pages, strict=True))
+
+    async def _scrapes(self, step: do.Scrapes) -> dict[str, Scraped]:
+        by = (await self._pods(step.by))[0]
+        pods = await self.edges.cluster.look(pods_of(step))
+        found = await scraped(step, pods, lambda fetch: self._order(by.pod, fetch))
+        self.share.use(sum(1 for each in found.values() if each.found))
+        return found
 
     async def _readable(self, by: str, targets: Mapping[str, str]) -> dict[str, Page]:
         """The pages of whoever shows one: among everybody's pods some are closed to us, and others are not."""
@@ -315,9 +335,11 @@ class Play:
         return Accepted(self.clock.now(), tuple(taken))
 
     def _must_be_ours(self, thing: JsonObject) -> None:
-        namespace = text(thing, "metadata", "namespace")
+        name = f"{text(thing, 'kind')} {text(thing, 'metadata', 'name')!r}"
+        self._must_be_within(text(thing, "metadata", "namespace"), name)
+
+    def _must_be_within(self, namespace: str, name: str) -> None:
         if namespace not in (self.stage.meshed, self.stage.plain):
-            name = f"{text(thing, 'kind')} {text(thing, 'metadata', 'name')!r}"
             raise Unable("OutOfBounds", f"{name} is not in a namespace of the run: nothing else is ever touched")
 
     async def _remove(self, thing: JsonObject) -> None:
@@ -335,6 +357,13 @@ class Play:
             if met or spent >= step.bound.total_seconds():
                 return Effect(met=met, wish=step.wish, seconds=spent, objects=objects)
             await self.clock.sleep(_LOOK)
+
+    async def _logged(self, step: do.Logged) -> dict[str, tuple[str, ...]]:
+        async def read(pod: Place) -> str:
+            self._must_be_within(pod.namespace, f"the log of pod {pod.pod!r}")
+            return await self.edges.cluster.log(pod.namespace, pod.pod, step.container, RECENT)
+
+        return await logged(step, await self._pods(step.actor), read, self.clock)
 
     async def _ready(self, step: do.Ready) -> Effect:
         begun = self.clock.monotonic()

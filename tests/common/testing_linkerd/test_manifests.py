@@ -193,3 +193,27 @@ def test_defaults_are_not_shared_between_installations() -> None:
     values = chart_defaults(Release("edge-26.8.3"))
     table(values, "proxy")["logLevel"] = "trace"
     assert dig(chart_defaults(Release("edge-26.8.3")), "proxy", "logLevel") != "trace"
+
+
+@pytest.mark.parametrize(
+    ("version", "names"),
+    [
+        ("edge-25.6.2", ["grpc", "admin-http", "sp-validator", "admin-http", "grpc", "policy-https", "admin-http"]),
+        (
+            "edge-25.6.3",
+            ["dest-grpc", "dest-admin", "sp-validator", "spval-admin", "policy-grpc", "policy-https", "policy-admin"],
+        ),
+    ],
+)
+def test_ports_of_controllers_are_named_as_their_release_does(version: str, names: list[str]) -> None:
+    (destination,) = (
+        thing
+        for thing in control_plane(version, TRUST, NOW)
+        if identity(thing)[::2] == ("Deployment", "linkerd-destination")
+    )
+    controllers = [
+        each
+        for each in rows(destination, "spec", "template", "spec", "containers")
+        if text(each, "name") != "linkerd-proxy"
+    ]
+    assert [text(port, "name") for each in controllers for port in rows(each, "ports")] == names

@@ -61,8 +61,9 @@ class SimulatedDataPlane:
         self.network = Network(world, self.faults, self.addresses, clock, self.timings.failfast)
         self.network.extra_ports = tuple(extra_ports)
         self.names = Names(world, self.faults)
-        around = Surroundings(self.control, self.network, self.faults, clock, self.timings, self.names)
-        self.kubelet = Kubelet(mesh.pod_control, Images(images or {}, self.control), self.addresses, around)
+        publish = mesh.kubernetes.log
+        around = Surroundings(self.control, self.network, self.faults, clock, self.timings, self.names, publish)
+        self.kubelet = Kubelet(mesh.pod_control, Images(images or {}, self.control, clock), self.addresses, around)
         self._validator = Validator(world, self.faults, lambda: self.control.runs("destination"))
         self._validated: set[Resource] = set()
         self._joining: asyncio.Task[None] | None = None

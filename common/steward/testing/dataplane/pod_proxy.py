@@ -1,6 +1,7 @@
 """The proxy of one pod: both halves, its certificate, and its ties to the control plane and the network."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from random import Random
@@ -28,7 +29,11 @@ from steward.testing.dataplane.proxy.span_exporter import SpanExporter
 from steward.testing.dataplane.proxy.stream import Stream
 from steward.testing.dataplane.proxy.trust_drift import drifting
 from steward.testing.linkerd.objects import COMPONENT
+from steward.testing.linkerd.proxy import PROXY
 from steward.testing.linkerd.values import NAMESPACE
+
+Publish = Callable[[str, str, str, Callable[[], str]], None]
+"""Namespace, pod, container, and what has its log."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,8 @@ class Surroundings:
     clock: Clock
     timings: Timings
     names: Names
+    publish: Publish
+    """Lets everybody who may read the log of a container."""
 
 
 class PodProxy:
@@ -96,6 +103,7 @@ class PodProxy:
     async def start(self) -> None:
         """Get a certificate, then serve; returns when the proxy is ready, which may be never."""
         self._around.control.listeners.append(self._refreshed)
+        self._around.publish(*self._key, PROXY, self.log.written)
         self._renewing = asyncio.create_task(self.leaf.run(), name=f"certificate of {self.settings.pod}")
         if self._exporter is not None:
             self._exporting = asyncio.create_task(self._exporter.run(), name=f"spans of {self.settings.pod}")

@@ -264,10 +264,20 @@ def _container(controller: Controller, installation: Installation) -> JsonObject
     ports = _ports(controller)
     if ports:
         admin = list(ports.values())[-1]
-        container["ports"] = [{"name": name, "containerPort": number} for name, number in ports.items()]
+        named = ProxyValues(values).release.ports_named_by_component
+        container["ports"] = [
+            {"name": name if named else _name_before(name), "containerPort": number} for name, number in ports.items()
+        ]
         container["livenessProbe"] = {"httpGet": {"path": controller.alive, "port": admin}, "initialDelaySeconds": 10}
         container["readinessProbe"] = {"httpGet": {"path": "/ready", "port": admin}, "failureThreshold": 7}
     return container
+
+
+def _name_before(port: str) -> str:
+    """What a port was called when those of all components were called alike."""
+    if port.endswith("-admin"):
+        return "admin-http"
+    return "grpc" if port.endswith("-grpc") else port
 
 
 def _mount(name: str, path: str) -> JsonObject:

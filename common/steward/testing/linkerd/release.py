@@ -11,6 +11,7 @@ _NATIVE_SIDECARS_BY_DEFAULT = Version("edge", (26, 5, 2))
 _INIT_INSIDE_PROXY_IMAGE = Version("edge", (25, 11, 3))
 _ENVIRONMENT_BY_ANNOTATION = Version("edge", (26, 6, 1))
 _KUBERNETES_1_31 = Version("edge", (26, 5, 1))
+_PORTS_NAMED_BY_COMPONENT = Version("edge", (25, 6, 3))
 _CHECKS_GATEWAY_API = Version("edge", (26, 7, 1))
 
 
@@ -49,6 +50,11 @@ class Release:
     def init_inside_proxy_image(self) -> bool:
         """Whether `linkerd-init` runs from the proxy's image; before, it had an image of its own."""
         return self.parsed >= _INIT_INSIDE_PROXY_IMAGE
+
+    @property
+    def ports_named_by_component(self) -> bool:
+        """Whether a controller's ports are `dest-grpc` and `dest-admin`; before, they were `grpc` and `admin-http`."""
+        return self.parsed >= _PORTS_NAMED_BY_COMPONENT
 
     @property
     def checks_gateway_api(self) -> bool:

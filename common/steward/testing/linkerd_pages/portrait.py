@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from steward.alerting.families import Exposer, Family
+from steward.alerting.families import Appears, Exposer, Family
+from steward.linkerd.version import Version
 from steward.testing.linkerd_pages.page import Series
 
 LEAF_HOURS = 24.0
@@ -238,3 +239,9 @@ PORTRAITS: Mapping[str, Portrait] = MappingProxyType(
 def at_rest(_container: Container, family: Family, _now: float) -> tuple[Series, ...]:
     """One series that never moves, for what nothing more is known of."""
     return (Series({label: values[0] for label, values in family.values.items()}),)
+
+
+def is_shown(family: Family, exposer: Exposer, edge: Version | None) -> bool:
+    """Whether a healthy mesh of that edge has the family on the page of `exposer`."""
+    always = family.appears is Appears.ALWAYS or family.name in PORTRAITS
+    return always and family.exposed(edge, exposer)

@@ -7,12 +7,12 @@ from typing import Self
 
 from aiohttp import web
 
-from steward.alerting.families import Appears, Exposer, Family, MetricCatalogue, catalogue
+from steward.alerting.families import Exposer, Family, MetricCatalogue, catalogue
 from steward.clock import Clock, SystemClock
 from steward.linkerd.version import Version
 from steward.testing.linkerd_pages.faults import Fault, changed
 from steward.testing.linkerd_pages.page import Series, rendered
-from steward.testing.linkerd_pages.portrait import PORTRAITS, Container, at_rest
+from steward.testing.linkerd_pages.portrait import PORTRAITS, Container, at_rest, is_shown
 
 PLAIN = "text/plain"
 _CONTROLLERS = {
@@ -158,10 +158,7 @@ class SyntheticLinkerd:
         return web.Response(text=page, content_type=PLAIN)
 
     def _shown(self, family: Family, container: Container) -> bool:
-        edge = self._known.edge(self.version)
-        if not family.exposed(edge, container.exposer):
-            return False
-        return family.appears is Appears.ALWAYS or family.name in PORTRAITS
+        return is_shown(family, container.exposer, self._known.edge(self.version))
 
     def _family(self, family: Family, container: Container) -> str:
         now, moment = self._clock.now().timestamp(), self._clock.monotonic()

@@ -8,6 +8,8 @@ from services.conformance.core.evidence import Evidence
 from services.conformance.core.known_causes import COMMON, cautious
 from services.conformance.core.orders import Call
 from services.conformance.core.probe import Cause, Control, Probe, check
+from services.conformance.core.probes.access_log import ACCESS_LOG
+from services.conformance.core.probes.controller_metrics import CP_METRICS
 from services.conformance.core.probes.tracing import TRACE
 from services.conformance.core.proofs import (
     Between,
@@ -256,5 +258,7 @@ PROBES: tuple[Probe, ...] = (
         safety=Safety.INTRUSIVE,
         bound=timedelta(seconds=30),
     ),
+    CP_METRICS,
+    ACCESS_LOG,
     TRACE,
 )

@@ -5,6 +5,7 @@ from base64 import b64encode
 from services.conformance.core.stage import Port, Stage
 from services.conformance.core.targets import UNMESHED
 from steward.jsonvalue import Json, JsonObject, rows, table, text
+from steward.kube.mesh_resources import SERVERS
 from steward.kube.resources import CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICES, Resource
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.dataplane.faults import Fault, Scope
@@ -152,6 +153,57 @@ def stale_after(fault: Fault, deployment: str) -> Breaking:
         await plane.settled()
 
     return named(f"{deployment}-gone-under-{fault.name}", change)
+
+
+def strict_controller(deployment: str) -> Breaking:
+    """The pods of a controller let in nobody but meshed clients."""
+
+    async def annotate(plane: SimulatedDataPlane, stage: Stage) -> None:
+        template: JsonObject = {
+            "metadata": {"annotations": {"config.linkerd.io/default-inbound-policy": "all-authenticated"}}
+        }
+        plane.mesh.change("Deployment", stage.linkerd_namespace, deployment, {"spec": {"template": template}})
+        await plane.settled()
+
+    return named(f"{deployment}-all-authenticated", annotate)
+
+
+def controller_port_called(deployment: str, before: str, after: str) -> Breaking:
+    """A port of a controller has another name; it listens there as ever."""
+
+    async def rename(plane: SimulatedDataPlane, stage: Stage) -> None:
+        home = stage.linkerd_namespace
+        template = table(plane.mesh.cluster.get(DEPLOYMENTS, deployment, home), "spec", "template")
+        containers: list[Json] = [
+            {
+                **each,
+                "ports": [
+                    {**port, "name": after if text(port, "name") == before else text(port, "name")}
+                    for port in rows(each, "ports")
+                ],
+            }
+            for each in rows(template, "spec", "containers")
+        ]
+        changed: JsonObject = {"spec": {"template": {"spec": {"containers": containers}}}}
+        plane.mesh.change("Deployment", home, deployment, changed)
+        await plane.settled()
+
+    return named(f"{before}-called-{after}", rename)
+
+
+def controller_port_served(component: str, port: int) -> Breaking:
+    """A Server selects a port of a controller, and nobody is authorized."""
+
+    async def serve(plane: SimulatedDataPlane, stage: Stage) -> None:
+        spec: JsonObject = {
+            "podSelector": {"matchLabels": {"linkerd.io/control-plane-component": component}},
+            "port": port,
+        }
+        metadata: JsonObject = {"name": f"{component}-admin", "namespace": stage.linkerd_namespace}
+        plane.mesh.cluster.create(SERVERS, {"metadata": metadata, "spec": spec})
+        await plane.settled()
+
+    return named(f"{component}-{port}-under-a-server", serve)
 
 
 def _patch(plane: SimulatedDataPlane, resource: Resource, name: str, namespace: str, body: Json) -> None:

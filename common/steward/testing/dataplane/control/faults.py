@@ -38,6 +38,8 @@ INBOUND_ROUTES_IGNORED = Fault("inbound-routes-ignored", "routes on Servers are 
 AUDIT_IGNORED = Fault("audit-ignored", "what is only to be audited is denied")
 INVALID_ACCEPTED = Fault("invalid-accepted", "the validating webhook accepts objects that it should refuse")
 
+CONTROLLER_SILENT = Fault("controller-silent", "the controllers of a pod (scope) never answer a request for metrics")
+
 FOREIGN_ISSUER = Fault("foreign-issuer", "leaves are issued by an issuer of another anchor")
 EXPIRED_LEAVES = Fault("expired-leaves", "the leaf in use has expired")
 NO_RENEWAL = Fault("no-renewal", "leaves are not renewed in time")

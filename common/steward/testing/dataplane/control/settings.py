@@ -20,6 +20,7 @@ from steward.testing.linkerd.values import NAMESPACE
 
 _CONFIG = "config.linkerd.io/"
 _ANCHORS = "LINKERD2_PROXY_IDENTITY_TRUST_ANCHORS"
+_ACCESS_LOG = "LINKERD2_PROXY_ACCESS_LOG"
 _COLLECTOR = "LINKERD2_PROXY_TRACE_COLLECTOR_SVC"
 
 
@@ -50,7 +51,7 @@ def settings_of(world: World, pod: JsonObject) -> ProxySettings:
         opaque_ports=values.opaque_ports if declared is None else port_numbers(declared, named),
         trust_anchors=anchors_of(world, pod),
         metrics_hostname_labels=annotations.get(_CONFIG + "proxy-metrics-hostname-labels") == "true",
-        access_log=annotations.get(_CONFIG + "access-log", ""),
+        access_log=environment.get(_ACCESS_LOG, ""),
         native_sidecar=any(text(one, "name") == text(proxy, "name") for one in rows(pod, "spec", "initContainers")),
         trace_collector=environment.get(f"{_COLLECTOR}_ADDR", ""),
         trace_identity=environment.get(f"{_COLLECTOR}_NAME", ""),

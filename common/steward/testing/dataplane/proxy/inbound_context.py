@@ -19,13 +19,17 @@ Policy = Callable[[int], InboundServer]
 
 @dataclass(slots=True)
 class ProxyLog:
-    """The standard output of the proxy's container; what is too old is rotated away."""
+    """What the proxy's container writes; what is too old is rotated away."""
 
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=_KEPT))
 
     def write(self, line: str) -> None:
         """One line."""
         self.lines.append(line)
+
+    def written(self) -> str:
+        """All of it, as a log is read."""
+        return "".join(f"{line}\n" for line in self.lines)
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,4 +35,5 @@ ADMIN_OPEN = Fault("admin-open", "scrapes are answered although the policy forbi
 ADMIN_NOT_READY = Fault("admin-not-ready", "the proxy says that it is not ready")
 ANCHORS_DRIFTED = Fault("identity-anchors-drifted", "the proxy trusts another anchor than the mesh")
 CIPHER_OLD = Fault("identity-cipher-old", "neither AES-256 nor a post-quantum key exchange is offered")
+ACCESS_LOG_OTHER_FORMAT = Fault("access-log-other-format", "json is written for apache, and the other way round")
 ACCESS_LOG_MISSING = Fault("access-log-missing", "no line is written for a request")

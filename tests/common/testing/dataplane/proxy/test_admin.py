@@ -1,5 +1,6 @@
 """The admin server: figures and readiness, and who may have them."""
 
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 
@@ -131,22 +132,31 @@ async def test_the_admin_server_can_be_wrong(
     assert (await asked(lone, "/live")).status == 200
 
 
-@pytest.mark.parametrize(
-    ("wanted", "line"),
-    [
-        ("apache", f"{CLIENT} {ANN} - ["),
-        ("json", f'"client.id": "{ANN}"'),
-        ("", None),
-    ],
-)
-async def test_a_line_is_written_for_every_request_where_it_is_asked(wanted: str, line: str | None) -> None:
+_WHEN = r"[0-9-]{10}T[0-9:.]+Z"
+LINES = {
+    "apache": rf'{CLIENT}:\d+ {ANN} - \[{_WHEN}\] "GET http://echo:8080/404 HTTP/2.0" 404',
+    "json": rf'{{"client.addr":"{CLIENT}:\d+","client.id":"{ANN}","host":"echo:8080","method":"GET",.*"status":404,'
+    rf'"timestamp":"{_WHEN}",.*"uri":"http://echo:8080/404",.*"version":"HTTP/2.0"}}',
+}
+
+
+@pytest.mark.parametrize(("wanted", "other"), [("apache", "json"), ("json", "apache")])
+async def test_a_line_is_written_for_every_request_in_the_format_that_is_asked(wanted: str, other: str) -> None:
     async with lone_proxy(replace(SETTINGS, access_log=wanted)) as lone:
         await lone.application(8080, echo)
         client = await lone.meshed_http(8080)
-        await client.send(Request("GET", "/404", "echo:8080"))
-        lone.faults.switch_on(broken.ACCESS_LOG_MISSING)
+        for fault in (broken.ACCESS_LOG_OTHER_FORMAT, broken.ACCESS_LOG_MISSING):
+            await client.send(Request("GET", "/404", "echo:8080"))
+            lone.faults.switch_on(fault)
         await client.send(Request("GET", "/404", "echo:8080"))
 
-        about = [each for each in lone.log if "http://echo:8080/404" in each]
-        assert len(about) == (0 if line is None else 1)
-        assert line is None or (line in about[0] and "404" in about[0])
+        sound, strange = (each for each in lone.log if "/404" in each)
+        assert re.fullmatch(LINES[wanted], sound)
+        assert re.fullmatch(LINES[other], strange)
+
+
+async def test_no_line_is_written_where_nobody_asks() -> None:
+    async with lone_proxy() as lone:
+        await lone.application(8080, echo)
+        await (await lone.meshed_http(8080)).send(Request("GET", "/404", "echo:8080"))
+        assert list(lone.log) == []
