@@ -21,6 +21,7 @@ CANARIES = (
     "cp.webhook",
     "disc.dns",
     "egress.allow",
+    "exp.external-workload",
     "inj.levels",
     "lb.spread",
     "lb.zero-endpoints",
