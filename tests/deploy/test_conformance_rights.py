@@ -47,6 +47,7 @@ FEATURES = (
     "obs.accesslog",
     "obs.cp-metrics",
     "obs.policy-status",
+    "exp.external-workload",
     "life.shutdown",
 )
 """Between them they touch every kind of object that a probe reads or makes."""

@@ -21,6 +21,7 @@ CANARIES = (
     "cp.webhook",
     "disc.dns",
     "egress.allow",
+    "exp.external-workload",
     "ingress.header",
     "inj.levels",
     "lb.spread",

@@ -61,6 +61,10 @@ class Cluster(Protocol):
         """Create the object, or change exactly these fields of it."""
         ...
 
+    async def state(self, thing: JsonObject, manager: str) -> JsonObject | Turned:
+        """Change the status of an object that is there."""
+        ...
+
     async def put(self, thing: JsonObject) -> None:
         """Make an object of the run's own production, or put it back. A refusal is raised."""
         ...

@@ -20,13 +20,14 @@ from services.conformance.core.steps import (
     Released,
     Removed,
     Scrapes,
+    Stated,
     Step,
     Tried,
     Unless,
     Until,
     Wait,
 )
-from steward.jsonvalue import JsonObject, text
+from steward.jsonvalue import JsonObject, rows, text
 
 _Talking = Calls | Until | During | Unless | Pages | Asked | Released
 _Asking = Scrapes | Destinations | Profile | OutboundPolicy | InboundPolicy
@@ -51,6 +52,8 @@ def line(step: Step) -> str:
             return _asking(step)
         case Applied(_, objects):
             return f"apply {_objects(objects)}"
+        case Stated(_, thing):
+            return f"write the status of {_objects((thing,))}: {_conditions(thing)}"
         case Removed(_, objects):
             return f"delete {_objects(objects)}"
         case Tried(_, thing):
@@ -145,6 +148,11 @@ def said(call: Call) -> str:
 
 def _address(target: Target) -> str:
     return f"{target.host}:{target.port}"
+
+
+def _conditions(thing: JsonObject) -> str:
+    conditions = rows(thing, "status", "conditions")
+    return ", ".join(f"{text(each, 'type')} is {text(each, 'status')}" for each in conditions) or "nothing"
 
 
 def _objects(objects: tuple[JsonObject, ...]) -> str:

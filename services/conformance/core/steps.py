@@ -91,6 +91,14 @@ class Applied:
 
 
 @dataclass(frozen=True, slots=True)
+class Stated:
+    """Write the status of an object that this probe applied, as whoever looks after it would. Evidence: when."""
+
+    name: str
+    object: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
 class Removed:
     """Delete objects that this probe applied."""
 
@@ -230,6 +238,7 @@ Step = (
     | Asked
     | Released
     | Applied
+    | Stated
     | Removed
     | Tried
     | Looked

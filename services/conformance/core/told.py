@@ -16,6 +16,8 @@ class ToldEndpoint:
     identity: str
     opaque: bool
     pod: str
+    server_name: str = ""
+    h2: bool = False
 
     def __str__(self) -> str:
         return f"{self.ip}:{self.port}"
@@ -39,7 +41,10 @@ def _endpoint(address: JsonObject) -> ToldEndpoint:
     return ToldEndpoint(
         ip=text(address, "addr", "ip"),
         port=whole(address, "addr", "port"),
-        identity=text(address, "tlsIdentity", "dnsLikeIdentity", "name"),
+        identity=text(address, "tlsIdentity", "dnsLikeIdentity", "name")
+        or text(address, "tlsIdentity", "uriLikeIdentity", "uri"),
         opaque=dig(address, "protocolHint", "opaque") is not None,
         pod=text(address, "metricLabels", "pod"),
+        server_name=text(address, "tlsIdentity", "serverName", "name"),
+        h2=dig(address, "protocolHint", "h2") is not None,
     )

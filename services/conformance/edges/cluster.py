@@ -49,6 +49,14 @@ class ProbedCluster:
             return Turned(error.code, error.message)
         return Landed(landed, existed)
 
+    async def state(self, thing: JsonObject, manager: str) -> JsonObject | Turned:
+        """Change the status of an object that is there."""
+        resource = await self.kinds.of(thing)
+        try:
+            return await self.kube.apply(resource, thing, manager=manager, force=True, subresource="status")
+        except (Invalid, Forbidden, Conflict, NotFound) as error:
+            return Turned(error.code, error.message)
+
     async def put(self, thing: JsonObject) -> None:
         """Make an object of the run's own production, or put it back. A refusal is raised."""
         await self.kube.apply(await self.kinds.of(thing), thing, force=True)

@@ -140,14 +140,8 @@ class Play:
 
     async def _with_cluster(self, step: do.Step) -> Found:
         match step:
-            case do.Applied():
-                return Found(accepted=await self._applied(step.objects))
-            case do.Removed():
-                for thing in step.objects:
-                    await self._remove(thing)
-                return Found()
-            case do.Tried():
-                return Found(trial=await self.edges.cluster.attempt(step.object))
+            case do.Applied() | do.Stated() | do.Removed() | do.Tried():
+                return await self._with_objects(step)
             case do.Looked() | do.LookedUntil() | do.Logged() | do.Ready():
                 return await self._read(step)
             case _:
@@ -163,6 +157,21 @@ class Play:
                 return Found(logs=await self._logged(step))
             case do.Ready():
                 return Found(effect=await self._ready(step))
+            case _:
+                assert_never(step)
+
+    async def _with_objects(self, step: do.Applied | do.Stated | do.Removed | do.Tried) -> Found:
+        match step:
+            case do.Applied():
+                return Found(accepted=await self._applied(step.objects))
+            case do.Stated():
+                return Found(accepted=await self._stated(step.object))
+            case do.Removed():
+                for thing in step.objects:
+                    await self._remove(thing)
+                return Found()
+            case do.Tried():
+                return Found(trial=await self.edges.cluster.attempt(step.object))
             case _:
                 assert_never(step)
 
@@ -333,6 +342,15 @@ class Play:
                 self._landed.append((thing, landed.existed))
             taken.append(landed.object)
         return Accepted(self.clock.now(), tuple(taken))
+
+    async def _stated(self, thing: JsonObject) -> Accepted:
+        self._must_be_ours(thing)
+        landed = await self.edges.cluster.state(thing, self.manager)
+        if isinstance(landed, Turned):
+            raise Unable(
+                "NotAccepted", f"status of {text(thing, 'kind')} {text(thing, 'metadata', 'name')}: {landed.message}"
+            )
+        return Accepted(self.clock.now(), (landed,))
 
     def _must_be_ours(self, thing: JsonObject) -> None:
         name = f"{text(thing, 'kind')} {text(thing, 'metadata', 'name')!r}"

@@ -35,7 +35,10 @@ class Meta:
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address behind a target. `identity` None: it has no proxy that we could speak TLS with."""
+    """One address behind a target. `identity` None: it has no proxy that we could speak TLS with.
+
+    Only an ExternalWorkload has a `server_name`: its identity is a URI, which cannot be asked for by itself.
+    """
 
     ip: str
     port: int
@@ -46,6 +49,7 @@ class Endpoint:
     zone: str = ""
     node: str = ""
     labels: Labels = ()
+    server_name: str = ""
 
 
 @dataclass(frozen=True, slots=True)

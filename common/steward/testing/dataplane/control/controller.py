@@ -20,6 +20,7 @@ from steward.kube.resources import (
 from steward.testing.dataplane.config import InboundServer, Timings
 from steward.testing.dataplane.control import faults as broken
 from steward.testing.dataplane.control.discovery import Client, Directory
+from steward.testing.dataplane.control.external_slices import ExternalSlices
 from steward.testing.dataplane.control.identity import IdentityController
 from steward.testing.dataplane.control.inbound import InboundPolicies
 from steward.testing.dataplane.control.kinds import EXTERNAL_WORKLOADS, NETWORK_POLICIES, POLICIES, SERVICE_PROFILES
@@ -71,6 +72,7 @@ class ControlPlane:
         self._clock = clock
         self._timings = timings
         self._slices = Slices(self.world)
+        self._external_slices = ExternalSlices(self.world, faults)
         self._statuses = Statuses(self.world, faults)
         self._watches: set[TargetWatch] = set()
         self._dirty = asyncio.Event()
@@ -170,9 +172,11 @@ class ControlPlane:
 
     def _refresh(self) -> None:
         self._slices.reconcile()
+        everywhere = Client()
+        if self.runs("destination") and not self.faults.on(broken.DESTINATION_DOWN, everywhere):
+            self._external_slices.reconcile()
         self.identity.secret_changed()
         self._note_outage()
-        everywhere = Client()
         if self.policy_is_up(everywhere):
             self._statuses.write()
         for watch in tuple(self._watches):

@@ -11,6 +11,7 @@ from steward.testing.dataplane.control.kinds import EXTERNAL_WORKLOADS, SERVERS
 from steward.testing.dataplane.control.slices import SERVICE_NAME
 from steward.testing.dataplane.control.world import (
     OPAQUE_PORTS,
+    ZONE,
     World,
     account_of,
     annotations_of,
@@ -227,9 +228,19 @@ class Directory:
         return frozenset() if declared is None else port_numbers(declared, container_ports(pod))
 
     def _of_workload(self, workload: JsonObject, port: int, ip: str, service: Labels) -> Endpoint:
-        identity = text(workload, "spec", "meshTLS", "identity") or None
-        labels: Labels = (*service, ("external_workload", name_of(workload)))
-        return Endpoint(ip=ip, port=port, identity=identity, h2=identity is not None, labels=labels)
+        documented = {text(one, "name"): whole(one, "port") for one in rows(workload, "spec", "ports")}
+        opaque = port in self._opaque(annotations_of(workload).get(OPAQUE_PORTS), documented)
+        return Endpoint(
+            ip=ip,
+            port=port,
+            identity=text(workload, "spec", "meshTLS", "identity") or None,
+            server_name=text(workload, "spec", "meshTLS", "serverName"),
+            opaque=opaque,
+            h2=not opaque,
+            weight=_H2_WEIGHT,
+            zone=labels_of(workload).get(ZONE, ""),
+            labels=(*service, ("external_workload", name_of(workload))),
+        )
 
     def _filtered(self, asked: Asked, found: tuple[Endpoint, ...], client: Client) -> tuple[Endpoint, ...]:
         if self.faults.on(broken.EXTERNAL_WORKLOADS_IGNORED, client):

@@ -18,6 +18,9 @@ OPAQUE_IGNORED = Fault("opaque-ignored", "opaque ports, declared or default, are
 APP_PROTOCOL_IGNORED = Fault("app-protocol-ignored", "the appProtocol of a Service's port is not looked at")
 UNDEFINED_PORT_OPEN = Fault("undefined-port-open", "ports that a Service does not have lead to its pods")
 EXTERNAL_WORKLOADS_IGNORED = Fault("external-workloads-ignored", "ExternalWorkloads are no endpoints")
+EXTERNAL_SLICES_MISSING = Fault("external-slices-missing", "nobody writes slices of ExternalWorkloads (scope: those)")
+EXTERNAL_READINESS_IGNORED = Fault("external-readiness-ignored", "ExternalWorkloads (scope: those) stay as (un)ready")
+EXTERNAL_PORTS_WRONG = Fault("external-ports-wrong", "slices of ExternalWorkloads (scope: those) have other ports")
 
 ROUTE_STATUS_ABSENT = Fault("route-status-absent", "no status is written on routes")
 ROUTE_STATUS_WRONG = Fault("route-status-wrong", "routes are Accepted=False although they are in force")

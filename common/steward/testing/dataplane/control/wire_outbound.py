@@ -51,10 +51,18 @@ def weighted(endpoint: Endpoint) -> WeightedAddr:
         addr=TcpAddress(ip=to_wire(endpoint.ip), port=endpoint.port), weight=endpoint.weight, metric_labels=labels
     )
     if endpoint.identity is not None:
-        name = TlsIdentity.DnsLikeIdentity(name=endpoint.identity)
-        made.tls_identity.CopyFrom(TlsIdentity(dns_like_identity=name, server_name=name))
+        made.tls_identity.CopyFrom(_identity(endpoint, endpoint.identity))
         made.protocol_hint.CopyFrom(_hint(endpoint))
     return made
+
+
+def _identity(endpoint: Endpoint, name: str) -> TlsIdentity:
+    """That of an ExternalWorkload is told as a URI whatever it is, for only SPIRE is expected to give it."""
+    if endpoint.server_name:
+        asked = TlsIdentity.DnsLikeIdentity(name=endpoint.server_name)
+        return TlsIdentity(uri_like_identity=TlsIdentity.UriLikeIdentity(uri=name), server_name=asked)
+    itself = TlsIdentity.DnsLikeIdentity(name=name)
+    return TlsIdentity(dns_like_identity=itself, server_name=itself)
 
 
 def outbound_policy(target: OutboundTarget) -> OutboundPolicy:

@@ -1,6 +1,7 @@
 """Connections to one endpoint: mutual TLS where it has a proxy, kept for reuse, every byte counted."""
 
 import asyncio
+from urllib.parse import urlsplit
 
 from steward.testing.dataplane.config import Endpoint
 from steward.testing.dataplane.proxy import outbound_faults as broken
@@ -30,7 +31,7 @@ class EndpointConnections:
     @property
     def secure(self) -> bool:
         """Whether TLS is spoken with it."""
-        return self.endpoint.identity is not None and not self._context.broken(broken.PLAINTEXT_TO_MESHED)
+        return _is_understood(self.endpoint) and not self._context.broken(broken.PLAINTEXT_TO_MESHED)
 
     @property
     def labels(self) -> labels.LabelSet:
@@ -93,10 +94,19 @@ class EndpointConnections:
         if self._context.broken(broken.HANDSHAKES_FAIL):
             raise HandshakeFailed(HandshakeProblem.CLOSED, "handshakes fail here")
         anybody = self._context.broken(broken.FORGED_IDENTITY_PASSES)
-        return await dial(below, own, self.endpoint.identity or "", any_name=anybody)
+        return await dial(
+            below, own, self.endpoint.identity or "", server_name=self.endpoint.server_name, any_name=anybody
+        )
 
     def _counted(self, stream: Stream) -> Stream:
         figures = TransportFigures(self._context, {**self.labels, "peer": "dst"}, self.endpoint)
         stream.meter = figures
         stream.on_close = figures.closed
         return stream
+
+
+def _is_understood(endpoint: Endpoint) -> bool:
+    """A URI without a scheme is none: the proxy warns in its log, and goes on as if no identity had been told."""
+    if endpoint.server_name and not urlsplit(endpoint.identity or "").scheme:
+        return False
+    return endpoint.identity is not None

@@ -138,11 +138,17 @@ class TlsStream(Stream):
         return bool(chunk)
 
 
-async def dial(below: Stream, own: Identity, expected: str, *, any_name: bool = False) -> TlsStream:
-    """Be the client: offer our certificate and insist on the expected identity of the server, or take any."""
-    stream = TlsStream(below, _client_context(own), server_side=False, sni=expected)
-    stream.remote = identity_of(await _shaken(stream))
-    if stream.remote != expected and not any_name:
+async def dial(
+    below: Stream, own: Identity, expected: str, *, server_name: str = "", any_name: bool = False
+) -> TlsStream:
+    """Be the client: offer our certificate and insist on the expected identity of the server, or take any.
+
+    `server_name` is what is asked for where the identity is no name that can be.
+    """
+    stream = TlsStream(below, _client_context(own), server_side=False, sni=server_name or expected)
+    certificate = await _shaken(stream)
+    stream.remote = identity_of(certificate)
+    if expected not in identities_of(certificate) and not any_name:
         below.abort()
         message = f"the peer is {stream.remote or 'nobody'}, expected {expected}"
         raise HandshakeFailed(HandshakeProblem.WRONG_NAME, message)
@@ -172,17 +178,25 @@ async def read_transport_header(stream: Stream) -> TransportHeader:
 
 
 def identity_of(certificate: bytes | None) -> str:
-    """The DNS name of a leaf certificate (DER), which is the identity in Linkerd."""
+    """The first identity of a leaf certificate (DER): a DNS name, as Linkerd issues them, where it has one."""
+    return next(iter(identities_of(certificate)), "")
+
+
+def identities_of(certificate: bytes | None) -> tuple[str, ...]:
+    """The DNS names of a leaf certificate (DER), then its URIs."""
     if not certificate:
-        return ""
+        return ()
     extensions = x509.load_der_x509_certificate(certificate).extensions
     try:
         names = extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
     except x509.ExtensionNotFound:
-        return ""
+        return ()
     if not isinstance(names, x509.SubjectAlternativeName):
-        return ""
-    return next(iter(names.get_values_for_type(x509.DNSName)), "")
+        return ()
+    return (
+        *names.get_values_for_type(x509.DNSName),
+        *names.get_values_for_type(x509.UniformResourceIdentifier),
+    )
 
 
 @lru_cache(maxsize=512)

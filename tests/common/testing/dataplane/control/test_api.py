@@ -12,6 +12,7 @@ from steward.proxy_api.answers import ProxyApiError
 from steward.proxy_api.client import ProxyApi, context_token
 from steward.testing.dataplane.control import faults
 from steward.testing.dataplane.control.api import ControllerPod
+from steward.testing.dataplane.control.kinds import EXTERNAL_WORKLOADS
 from tests.common.testing.dataplane.control.objects import (
     authorization,
     egress,
@@ -111,6 +112,40 @@ async def test_an_outbound_policy_has_the_fields_of_a_recorded_answer() -> None:
     assert table(ours, "metadata", "resource")["kind"] == "HTTPRoute"
     retry, recorded_retry = (table(one, "rules", 0, "retry") for one in (ours, theirs))
     assert set(retry) == set(recorded_retry) - {"backoff"}
+
+
+async def test_an_external_workload_is_told_with_a_uri_the_name_to_ask_for_and_a_hint() -> None:
+    ports: list[Json] = [{"name": "http", "port": 8080}, {"name": "raw", "port": 9000}]
+    outside: JsonObject = {
+        "apiVersion": "workload.linkerd.io/v1beta1",
+        "kind": "ExternalWorkload",
+        "metadata": {
+            "name": "vm",
+            "namespace": "shop",
+            "labels": {"app": "outside"},
+            "annotations": {"config.linkerd.io/opaque-ports": "9000"},
+        },
+        "spec": {
+            "meshTLS": {"identity": "spiffe://root/vm", "serverName": "vm.example"},
+            "workloadIPs": [{"ip": "192.0.2.7"}],
+            "ports": ports,
+        },
+    }
+    async with asking() as it:
+        both: list[Json] = [
+            {"name": "http", "port": 80, "targetPort": 8080},
+            {"name": "raw", "port": 9000, "targetPort": 9000},
+        ]
+        it.world.service("outside", "10.96.0.20", ports=both)
+        it.world.apply(outside)
+        ready: JsonObject = {"conditions": [{"type": "Ready", "status": "True"}]}
+        it.world.mesh.cluster.set_status(EXTERNAL_WORKLOADS, "vm", ready, "shop")
+        await it.world.settled()
+        answers = [await it.destination.endpoints(f"outside.shop.svc.cluster.local:{port}") for port in (80, 9000)]
+    told = [rows(one.answer, "add", "addrs")[0] for one in answers]
+    identity: JsonObject = {"uriLikeIdentity": {"uri": "spiffe://root/vm"}, "serverName": {"name": "vm.example"}}
+    assert [one["tlsIdentity"] for one in told] == [identity, identity]
+    assert [(one.addresses[0].h2, one.addresses[0].opaque) for one in answers] == [(True, False), (False, True)]
 
 
 async def test_a_subscriber_hears_of_every_change() -> None:

@@ -5,6 +5,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import timedelta
 
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
 from steward.clock import SystemClock
 from steward.testing.dataplane.proxy.stream import SocketStream, Stream
 from steward.testing.dataplane.proxy.tls import Identity
@@ -57,3 +62,23 @@ class Trust:
         leaf = self.anchor.issue_leaf(name, validity)
         anchors = self.anchor.pair.certificate
         return Identity(name, leaf.certificate, leaf.key, anchors, validity.end)
+
+    def workload(self, uri: str, name: str) -> Identity:
+        """Somebody outside of the cluster, whose certificate SPIRE made: a URI beside a name."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        validity = Validity.around(NOW, YEAR)
+        names = x509.SubjectAlternativeName([x509.DNSName(name), x509.UniformResourceIdentifier(uri)])
+        leaf = (
+            x509.CertificateBuilder()
+            .subject_name(x509.Name([]))
+            .issuer_name(self.anchor.pair.parsed.subject)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(validity.start)
+            .not_valid_after(validity.end)
+            .add_extension(names, critical=True)
+            .sign(self.anchor.signing, hashes.SHA256())
+        )
+        written = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+        certificate = leaf.public_bytes(Encoding.PEM).decode()
+        return Identity(uri, certificate, written, self.anchor.pair.certificate, validity.end)

@@ -26,6 +26,7 @@ from tests.common.testing.dataplane.proxy.outbound_side import (
 )
 
 BOTH = pytest.mark.parametrize("version", list(Version), ids=["http1", "http2"])
+_URI = "spiffe://root.lab/vm"
 LOGICAL = f"logical service {IP}:{PORT}: route default.http"
 BACKEND = "backend Service.lab.echo:8080: Service.lab.echo:8080"
 
@@ -53,6 +54,26 @@ async def test_a_server_outside_of_the_mesh_gets_what_was_sent(side: OutboundSid
     side.tell(service(await side.plain(answering("plain"), version)))
     response = await side.ask("/", (("l5d-client-id", "forged"),), version)
     assert "l5d-client-id: forged" in header(response.headers, "x-seen")
+    assert side.counted("request_total", no_tls_reason="not_provided_by_service_discovery") == 1
+
+
+async def test_a_workload_outside_of_the_cluster_proves_its_uri(side: OutboundSide) -> None:
+    endpoint = await side.meshed(answering("vm"), identity=TRUST.workload(_URI, "vm.example"))
+    side.tell(service(replace(endpoint, server_name="vm.example")))
+    assert (await side.ask("/")).status == 200
+    await side.until("response_total", 1, tls="true", server_id=_URI)
+
+
+async def test_whoever_has_another_identity_does_not_answer_for_such_a_workload(side: OutboundSide) -> None:
+    endpoint = await side.meshed(answering("somebody"))
+    side.tell(service(replace(endpoint, identity=_URI, server_name=SERVER_ID)))
+    assert (await side.ask("/")).status == 504
+
+
+async def test_an_identity_that_should_be_a_uri_and_is_none_is_passed_over(side: OutboundSide) -> None:
+    endpoint = await side.plain(answering("vm"))
+    side.tell(service(replace(endpoint, identity="vm.lab", server_name="vm.example")))
+    assert (await side.ask("/")).status == 200
     assert side.counted("request_total", no_tls_reason="not_provided_by_service_discovery") == 1
 
 

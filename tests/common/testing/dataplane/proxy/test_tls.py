@@ -50,6 +50,25 @@ async def test_a_server_of_another_name_is_not_spoken_to() -> None:
         assert caught.value.problem is HandshakeProblem.WRONG_NAME
 
 
+async def test_a_server_whose_identity_is_a_uri_is_asked_for_by_another_name() -> None:
+    trust, heard = Trust(), asyncio.Queue[str]()
+    uri = "spiffe://root.lab/vm"
+    async with a_server(trust.workload(uri, SERVER), heard) as port:
+        secure = await dial(await open_stream("127.0.0.1", port), trust.identity(CLIENT), uri, server_name=SERVER)
+        assert (secure.remote, await heard.get()) == (SERVER, CLIENT)
+        secure.close()
+
+
+async def test_a_server_that_only_has_the_name_it_was_asked_for_by_is_not_spoken_to() -> None:
+    trust, heard = Trust(), asyncio.Queue[str]()
+    async with a_server(trust.identity(SERVER), heard) as port:
+        with pytest.raises(HandshakeFailed, match="expected spiffe") as caught:
+            await dial(
+                await open_stream("127.0.0.1", port), trust.identity(CLIENT), "spiffe://root.lab/vm", server_name=SERVER
+            )
+        assert caught.value.problem is HandshakeProblem.WRONG_NAME
+
+
 @pytest.mark.parametrize(
     ("server", "problem"),
     [

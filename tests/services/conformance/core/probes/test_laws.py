@@ -21,6 +21,7 @@ from services.conformance.core.steps import (
     LookedUntil,
     Pages,
     Removed,
+    Stated,
     Step,
     Tried,
     Unless,
@@ -164,6 +165,15 @@ def test_what_it_removes_it_has_applied(probe: Probe) -> None:
     known = {(text(thing, "kind"), text(thing, "metadata", "name")) for thing in applied}
     removed = [thing for step in steps if isinstance(step, Removed) for thing in step.objects]
     assert {(text(thing, "kind"), text(thing, "metadata", "name")) for thing in removed} <= known
+
+
+@every_probe
+def test_what_it_states_is_the_status_of_what_it_has_applied(probe: Probe) -> None:
+    applied = {(text(thing, "kind"), text(thing, "metadata", "name")) for thing in made(probe)}
+    stated = [step.object for step in of(probe) if isinstance(step, Stated)]
+    assert {(text(thing, "kind"), text(thing, "metadata", "name")) for thing in stated} <= applied
+    assert {text(thing, "metadata", "namespace") for thing in stated} <= {MESHED, PLAIN}
+    assert all("status" in thing and "spec" not in thing for thing in stated)
 
 
 @every_probe
