@@ -65,8 +65,8 @@ bench: $(READY) ## Measure against peers; prints a table, and JSON into $$BENCH_
 suite: $(READY) ## Run the default conformance suite on the simulated mesh, once or for a while, and say what it took
 	@$(BIN)/python -m tests.suite $(ARGS)
 
-proto: $(READY) ## Write the message classes of Linkerd's proxy API from our .proto files
-	@cd common && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. steward/proxy_api/*.proto
+proto: $(READY) ## Write the message classes of the APIs of Linkerd and of viz from our .proto files
+	@cd common && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. steward/proxy_api/*.proto steward/viz/*.proto
 
 mutation: $(READY) ## Break each feature in the simulation and see whether its probe says so, and why
 	@$(BIN)/python -m tests.mutation $(ARGS)

@@ -24,6 +24,7 @@ from steward.testing.dataplane.proxy.outbound import OutboundProxy
 from steward.testing.dataplane.proxy.outbound_context import OutboundContext
 from steward.testing.dataplane.proxy.ports import Discovery
 from steward.testing.dataplane.proxy.stream import Stream
+from steward.testing.dataplane.proxy.taps import Taps
 from steward.testing.dataplane.proxy.trust_drift import drifting
 from steward.testing.linkerd.objects import COMPONENT
 from steward.testing.linkerd.values import NAMESPACE
@@ -47,6 +48,7 @@ class PodProxy:
         self.settings: ProxySettings = settings_of(around.control.world, pod)
         self.metrics = ProxyMetrics(self.settings, around.clock, around.timings, around.faults)
         self.log = ProxyLog()
+        self.taps = Taps(self.settings, around.faults)
         self._around = around
         self._key = (namespace_of(pod), name_of(pod))
         self._pod = pod
@@ -71,7 +73,9 @@ class PodProxy:
             around.faults,
         )
         self.inbound = InboundProxy(
-            InboundContext(settings, credentials, self.policy, self._reach, metrics, clock, timings, faults, self.log)
+            InboundContext(
+                settings, credentials, self.policy, self._reach, metrics, clock, timings, faults, self.log, self.taps
+            )
         )
         self.member = Member(pod, settings, self)
         self.outbound = OutboundProxy(

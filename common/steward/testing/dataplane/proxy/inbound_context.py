@@ -10,6 +10,7 @@ from steward.testing.dataplane.faults import Fault, Faults
 from steward.testing.dataplane.proxy.application import Reach
 from steward.testing.dataplane.proxy.metrics import ProxyMetrics
 from steward.testing.dataplane.proxy.ports import Credentials
+from steward.testing.dataplane.proxy.taps import Taps
 
 _KEPT = 2000
 Policy = Callable[[int], InboundServer]
@@ -40,6 +41,7 @@ class InboundContext:
     timings: Timings
     faults: Faults
     log: ProxyLog = field(default_factory=ProxyLog)
+    taps: Taps | None = None
 
     def broken(self, fault: Fault) -> bool:
         """Whether this proxy has the fault."""
