@@ -19,6 +19,7 @@ from services.conformance.core.steps import (
     Released,
     Removed,
     Step,
+    Tapped,
     Tried,
     Unless,
     Until,
@@ -35,7 +36,7 @@ def lines(steps: tuple[Step, ...], indent: str = "") -> tuple[str, ...]:
     found: list[str] = []
     for step in steps:
         found.append(f"{indent}{line(step)}")
-        if isinstance(step, During | Unless):
+        if isinstance(step, During | Unless | Tapped):
             found += lines(step.steps, f"{indent}  ")
     return tuple(found)
 
@@ -45,6 +46,8 @@ def line(step: Step) -> str:
     match step:
         case Calls() | Until() | During() | Unless() | Pages() | Asked() | Released():
             return _talking(step)
+        case Tapped():
+            return f"tap {step.deployment} for {step.path}; {step.actor}: {said(step.lead)} until it is told, then:"
         case Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
             return _asking(step)
         case Applied(_, objects):

@@ -38,6 +38,7 @@ from services.conformance.core.probes import (
     streams,
     timeouts,
     topology,
+    viz,
     webhooks,
 )
 from steward.conformance.results import Safety, Tier
@@ -73,6 +74,7 @@ FAMILIES: tuple[tuple[Probe, ...], ...] = (
     streams.PROBES,
     timeouts.PROBES,
     topology.PROBES,
+    viz.PROBES,
     webhooks.PROBES,
 )
 

@@ -22,6 +22,7 @@ from services.conformance.core.steps import (
     Pages,
     Removed,
     Step,
+    Tapped,
     Tried,
     Unless,
     Until,
@@ -42,7 +43,7 @@ def flat(steps: tuple[Step, ...]) -> Iterator[Step]:
     """All steps, those within others too."""
     for step in steps:
         yield step
-        if isinstance(step, Unless):
+        if isinstance(step, Unless | Tapped):
             yield from flat(step.steps)
         if isinstance(step, During):
             # What the load saw is found under the name of the step that it is part of, too.
