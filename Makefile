@@ -65,7 +65,7 @@ bench: $(READY) ## Measure against peers; prints a table, and JSON into $$BENCH_
 suite: $(READY) ## Run the default conformance suite on the simulated mesh, once or for a while, and say what it took
 	@$(BIN)/python -m tests.suite $(ARGS)
 
-proto: $(READY) ## Write the message classes of Linkerd's proxy API and of OpenTelemetry from our .proto files
+proto: $(READY) ## Write the message classes of the APIs of Linkerd, viz and OpenTelemetry from our .proto files
 	@cd common && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. steward/*/*.proto
 
 mutation: $(READY) ## Break each feature in the simulation and see whether its probe says so, and why

@@ -1,11 +1,13 @@
 """Conformance with no rights but those of deploy/: its ServiceAccount at the API server, its users at NATS."""
 
 import asyncio
+from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry
 
+from services.conformance.core.probes.viz import TAPPED
 from services.conformance.metrics import METRICS
 from services.conformance.service import serve
 from services.conformance.settings import AgentSettings, ConformanceGroup, ConformanceSettings
@@ -21,6 +23,7 @@ from steward.service.settings import ClusterSettings, LeaseSettings, LogSettings
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.mesh import SimulatedMesh
+from steward.testing.viz.extension import SimulatedViz
 from tests.deploy.deployed_nats import DeployedNats, deployed_nats, password
 from tests.deploy.rights import granted
 from tests.services.conformance.engine.running import TEMPO
@@ -48,6 +51,7 @@ FEATURES = (
     "obs.cp-metrics",
     "obs.policy-status",
     "exp.external-workload",
+    "obs.viz.tap",
     "life.shutdown",
 )
 """Between them they touch every kind of object that a probe reads or makes."""
@@ -87,10 +91,11 @@ async def test_a_run_needs_no_right_that_conformance_was_not_given(tmp_path: Pat
             kubernetes.cluster.create(CRDS, definition(kind))
         images = {IMAGE: container_of(nats.as_user("exerciser"), tmp_path, lambda: plane)}
         plane = SimulatedDataPlane(mesh, images=images, zones=("a", "b"))
-        async with plane:
+        async with plane, AsyncExitStack() as stack:
             kubernetes.cluster.create(NAMESPACES, {"metadata": {"name": "linkerd-steward"}})
             await mesh.install("edge-26.8.3")
             await plane.settled()
+            await stack.enter_async_context(SimulatedViz(plane))
             kubernetes.cluster.create(CONFORMANCE_SUITES, {"metadata": {"name": "default"}, "spec": {}})
             only: list[Json] = list(FEATURES)
             run: JsonObject = {"metadata": {"name": "rightful"}, "spec": {"only": only}}
@@ -107,3 +112,8 @@ async def test_a_run_needs_no_right_that_conformance_was_not_given(tmp_path: Pat
             assert status.outcome == "Passed"
             left = [text(each, "metadata", "name") for each in kubernetes.cluster.list(NAMESPACES)]
             assert [name for name in left if name.startswith("steward-probes")] == []
+
+
+def test_nobody_is_tapped_but_the_deployment_that_a_probe_brings_for_it() -> None:
+    (rule,) = [each for each in granted("conformance") if "tap.linkerd.io" in each.groups]
+    assert (rule.verbs, rule.resources, rule.names) == (("watch",), ("deployments/tap",), (TAPPED,))

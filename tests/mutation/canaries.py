@@ -31,6 +31,7 @@ CANARIES = (
     "mtls.require-id",
     "mtls.tcp",
     "obs.inbound-metrics",
+    "obs.viz.tap",
     "proto.grpc.stream",
     "proto.http1",
     "proto.opaque.default",

@@ -15,7 +15,7 @@ from tests.mutation.canaries import canaries
 from tests.mutation.catalogue import all_mutations
 from tests.services.conformance.mutations.mutation import Mutation
 from tests.services.conformance.simulated.mutating import caught
-from tests.services.conformance.simulated.theatre import Theatre, opened
+from tests.services.conformance.simulated.theatre import Theatre, needs_viz, opened
 
 _PATIENCE = 180.0
 _BESIDE = 180.0
@@ -55,7 +55,8 @@ def tried(number: int, *, beside: bool) -> Trial:
 
 async def _play(mutation: Mutation, *, beside: bool) -> tuple[Outcome, Beside]:
     with tempfile.TemporaryDirectory() as folder:
-        async with NatsServer() as nats, opened(nats.url, Path(folder)) as theatre:
+        viz = needs_viz(mutation.probe)
+        async with NatsServer() as nats, opened(nats.url, Path(folder), viz=viz) as theatre:
             async with asyncio.timeout(_PATIENCE):
                 stage = await theatre.stage()
                 await mutation.break_it(theatre.plane, stage)

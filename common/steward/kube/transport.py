@@ -73,6 +73,14 @@ class WireRequest:
     timeout: timedelta
 
 
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """An answer that has begun and has no end."""
+
+    headers: Mapping[str, str]
+    chunks: AsyncIterator[bytes]
+
+
 class Transport:
     """An HTTP session with one API server. Make it with `Transport.open`."""
 
@@ -114,6 +122,12 @@ class Transport:
     @asynccontextmanager
     async def stream(self, request: WireRequest, silence: timedelta) -> AsyncIterator[Answer | AsyncIterator[bytes]]:
         """Chunks of an answer without an end, failing after `silence`; an `Answer` instead where it was refused."""
+        async with self.opened(request, silence) as found:
+            yield found if isinstance(found, Answer) else found.chunks
+
+    @asynccontextmanager
+    async def opened(self, request: WireRequest, silence: timedelta) -> AsyncIterator["Answer | Opened"]:
+        """The same with the headers of the answer, for whoever needs them."""
         connect = min(request.timeout.total_seconds(), _CONNECT_WITHIN)
         timeout = ClientTimeout(total=None, connect=connect, sock_connect=connect, sock_read=silence.total_seconds())
         try:
@@ -122,7 +136,7 @@ class Transport:
             raise self._failure(error, silence) from error
         try:
             if response.status == 200:
-                yield self._chunks(response, silence)
+                yield Opened(response.headers, self._chunks(response, silence))
             else:
                 yield Answer(response.status, response.headers, await _read_bounded(response, _LARGEST_REFUSAL))
         finally:

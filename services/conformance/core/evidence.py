@@ -8,6 +8,7 @@ from services.conformance.core.orders import Answers, Fetched, Held, Replies, Re
 from services.conformance.core.pages import Page
 from steward.errors import StewardError
 from steward.jsonvalue import JsonObject
+from steward.viz.events import TapEvent, TapRefused
 
 
 class Unseen(StewardError):
@@ -79,6 +80,15 @@ class Scraped:
     page: Page | None = None
     said: str = ""
     """Why there is no page."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What tap told, in its order. `after` is how long the first of it took, None where there was none."""
+
+    events: tuple[TapEvent, ...] = ()
+    after: float | None = None
+    refused: TapRefused | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +193,13 @@ class Evidence:
             raise Unseen(step, "the control plane was not asked")
         return found.told
 
+    def heard(self, step: str) -> Heard:
+        """What tap told."""
+        found = self._found(step)
+        if found.heard is None:
+            raise Unseen(step, "tap was not asked")
+        return found.heard
+
     def accepted(self, step: str) -> Accepted:
         """When objects were accepted."""
         found = self._found(step)
@@ -218,6 +235,7 @@ class Found:
     logs: Mapping[str, tuple[str, ...]] | None = None
     trial: Would | Turned | None = None
     told: Told | NotTold | None = None
+    heard: Heard | None = None
     accepted: Accepted | None = None
     failure: Failure | None = None
 

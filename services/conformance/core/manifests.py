@@ -42,6 +42,7 @@ MESH, PLAIN = ROLES
 CAST_PODS = 10
 """cm, cn, three of sm, sp, two of ss; cu and su."""
 ADMIN_PORT = 4191
+TAP_PORT = 4190
 ACCESS = "agent-access"
 
 _DEFAULT_POLICY = "config.linkerd.io/default-inbound-policy"
@@ -205,13 +206,17 @@ def _container_limits() -> JsonObject:
 
 
 def _network(made: Production) -> JsonObject:
-    """From the probes themselves, and metrics from anywhere. What leaves is Linkerd's, DNS', NATS' and the probes'."""
+    """From the probes themselves; metrics, and tap, whose caller the proxy itself looks at, from anywhere.
+
+    What leaves is Linkerd's, DNS', NATS' and the probes'.
+    """
+    open_to_all: list[Json] = [{"protocol": "TCP", "port": port} for port in (TAP_PORT, ADMIN_PORT)]
     return {
         "podSelector": {},
         "policyTypes": ["Ingress"],
         "ingress": [
             {"from": [{"namespaceSelector": {"matchLabels": {RUN_UID: made.run_uid}}}]},
-            {"ports": [{"protocol": "TCP", "port": ADMIN_PORT}]},
+            {"ports": open_to_all},
         ],
     }
 

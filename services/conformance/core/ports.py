@@ -1,6 +1,6 @@
 """The edges, as the engine sees them. What goes wrong is raised as a StewardError, whose message can be shown."""
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -16,6 +16,7 @@ from steward.conformance.results import FeatureResult
 from steward.errors import StewardError
 from steward.jsonvalue import JsonObject
 from steward.resources.conformance_run import OwnedNamespace
+from steward.viz.events import TapEvent
 
 Render = Callable[[RunReport, Form], bytes]
 """A report in one of its forms."""
@@ -87,6 +88,10 @@ class Cluster(Protocol):
 
     async def log(self, namespace: str, pod: str, container: str, since: timedelta) -> str:
         """What a container wrote within the time until now."""
+        ...
+
+    def tap(self, namespace: str, deployment: str, path: str) -> AsyncGenerator[TapEvent, None]:
+        """Listen to the requests of a Deployment whose path begins so; raises TapRefused."""
         ...
 
     async def places(self, namespaces: Sequence[str]) -> Mapping[str, tuple[Place, ...]]:

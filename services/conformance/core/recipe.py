@@ -22,6 +22,7 @@ from services.conformance.core.steps import (
     Scrapes,
     Stated,
     Step,
+    Tapped,
     Tried,
     Unless,
     Until,
@@ -38,7 +39,7 @@ def lines(steps: tuple[Step, ...], indent: str = "") -> tuple[str, ...]:
     found: list[str] = []
     for step in steps:
         found.append(f"{indent}{line(step)}")
-        if isinstance(step, During | Unless):
+        if isinstance(step, During | Unless | Tapped):
             found += lines(step.steps, f"{indent}  ")
     return tuple(found)
 
@@ -48,6 +49,8 @@ def line(step: Step) -> str:
     match step:
         case Calls() | Until() | During() | Unless() | Pages() | Asked() | Released():
             return _talking(step)
+        case Tapped():
+            return f"tap {step.deployment} for {step.path}; {step.actor}: {said(step.lead)} until it is told, then:"
         case Scrapes() | Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
             return _asking(step)
         case Applied(_, objects):

@@ -9,6 +9,7 @@ from services.conformance.core.evidence import Evidence, Found, NotTold, Scraped
 from services.conformance.core.orders import Fetched, Headers, Replies, Reply, Report
 from steward.conformance.results import FeatureResult
 from steward.jsonvalue import Json, JsonObject, table, text
+from steward.viz.events import TapEvent
 
 _SECRET_HEADERS = frozenset({"authorization", "cookie", "set-cookie", "proxy-authorization", "x-api-key"})
 _MOST_REPLIES = 200
@@ -93,7 +94,22 @@ def _asked(found: Found) -> JsonObject:
             made["notTold"] = {"code": code, "message": message}
         case None:
             pass
+    if found.heard is not None:
+        refused = found.heard.refused
+        made["heard"] = [_told(each) for each in found.heard.events[:_MOST_REPLIES]]
+        made["notHeard"] = {"status": refused.status, "message": refused.message} if refused is not None else None
     return made
+
+
+def _told(event: TapEvent) -> JsonObject:
+    return {
+        "told": event.told.value,
+        "path": event.path,
+        "status": event.status,
+        "inbound": event.inbound,
+        "source": {"ip": event.source.ip, "labels": dict(event.source.labels)},
+        "destination": {"ip": event.destination.ip, "labels": dict(event.destination.labels)},
+    }
 
 
 def _report(report: Report) -> JsonObject:

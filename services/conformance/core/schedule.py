@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from services.conformance.core.orders import Call, Doing
 from services.conformance.core.probe import Probe
 from services.conformance.core.stage import Stage
-from services.conformance.core.steps import Asked, Calls, During, Pages, Released, Scrapes, Step, Until
+from services.conformance.core.steps import Asked, Calls, During, Pages, Released, Scrapes, Step, Tapped, Until
 from steward.conformance.results import Tier
 from steward.resources.conformance_suite import TierInterval
 
@@ -143,6 +143,8 @@ def requests(step: Step, stage: Stage) -> int:
             return step.consecutive * _pods(stage, step.actor)
         case During():
             return requests(step.load, stage) + sum(requests(each, stage) for each in step.steps)
+        case Tapped():
+            return _pods(stage, step.actor) + sum(requests(each, stage) for each in step.steps)
         case Asked() | Released():
             return _pods(stage, step.actor)
         case Pages():

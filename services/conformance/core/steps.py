@@ -1,7 +1,7 @@
 """The steps a probe is made of, as data: what a run does, a dry run prints, and a person repeats by hand.
 
 Every step has a name under which its result is found in the evidence. Steps run one after the other, except those
-within `During`, and are all run, but those within `Unless`.
+within `During`, and are all run, but those within `Unless` and `Tapped`.
 """
 
 from collections.abc import Callable, Mapping
@@ -230,6 +230,28 @@ class Unless:
     steps: "tuple[Step, ...]" = field(default=())
 
 
+@dataclass(frozen=True, slots=True)
+class Tapped:
+    """Listen with tap to requests of a Deployment that the probe applied, and meanwhile run `steps`. Evidence: `Heard`.
+
+    Only what it tells shows that tap listens: `lead`, whose path must begin as `path` does, is called until it is told
+    of; where that is in vain or tap refuses, `steps` are left out. It is listened until `ends` exchanges have ended.
+    """
+
+    name: str
+    deployment: str
+    path: str
+    actor: str
+    lead: Call
+    ends: int
+    bound: timedelta
+    every: timedelta = timedelta(milliseconds=200)
+    patience: timedelta = timedelta(seconds=5)
+    quiet: timedelta = timedelta(milliseconds=500)
+    """What would be told in vain, or twice, has this long to come."""
+    steps: "tuple[Step, ...]" = field(default=())
+
+
 Step = (
     Calls
     | Until
@@ -252,4 +274,5 @@ Step = (
     | Wait
     | During
     | Unless
+    | Tapped
 )

@@ -1,6 +1,7 @@
 """The API server, as probes and runs need it. Every write is bound to the namespaces of a run by whoever asks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -18,6 +19,7 @@ from steward.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFoun
 from steward.kube.resources import NAMESPACES, NODES, PODS
 from steward.linkerd.pods import trim
 from steward.resources.conformance_run import OwnedNamespace
+from steward.viz.events import TapEvent
 
 PROBE = "steward.linkerd.io/probe"
 """Label of everything that a probe applies; what has it when no probe runs was left behind."""
@@ -102,6 +104,15 @@ class ProbedCluster:
     async def log(self, namespace: str, pod: str, container: str, since: timedelta) -> str:
         """What a container wrote within the time until now."""
         return await self.kube.log(namespace, pod, container, since)
+
+    async def tap(self, namespace: str, deployment: str, path: str) -> AsyncGenerator[TapEvent, None]:
+        """Listen to the requests of a Deployment whose path begins so; raises TapRefused."""
+        # Its messages are loaded where somebody listens, which few clusters let anybody.
+        from steward.viz.tap import Target, tap
+
+        async with aclosing(tap(self.kube, Target(namespace, deployment, path))) as told:
+            async for event in told:
+                yield event
 
     async def places(self, namespaces: Sequence[str]) -> Mapping[str, tuple[Place, ...]]:
         """The pods of these namespaces by what they play; those of a version also under its name."""

@@ -8,12 +8,13 @@ from typing import TypeVar, assert_never
 from uuid import uuid4
 
 from services.conformance.core import steps as do
-from services.conformance.core.evidence import Accepted, Effect, Evidence, Failure, Found, Scraped, Turned
+from services.conformance.core.evidence import Accepted, Effect, Evidence, Failure, Found, Heard, Scraped, Turned
 from services.conformance.core.orders import Call, Doing, Fetch, Refused, Release, Replies, Reply, Report, Target
 from services.conformance.core.pages import NotAPage, Page, page_of
 from services.conformance.core.ports import Edges, Unable
 from services.conformance.core.schedule import Share, requests_of
 from services.conformance.core.stage import Place, Stage
+from services.conformance.engine.listening import listening
 from services.conformance.engine.logs import RECENT, logged
 from services.conformance.engine.scraping import pods_of, scraped
 from steward.clock import Clock
@@ -119,12 +120,12 @@ class Play:
                 return Found(pages=await self._pages(step))
             case do.Scrapes():
                 return Found(scraped=await self._scrapes(step))
-            case do.During() | do.Unless() | do.Wait():
+            case do.During() | do.Unless() | do.Wait() | do.Tapped():
                 return await self._ordered(step)
             case _:
                 return await self._with_cluster(step)
 
-    async def _ordered(self, step: do.During | do.Unless | do.Wait) -> Found:
+    async def _ordered(self, step: do.During | do.Unless | do.Wait | do.Tapped) -> Found:
         match step:
             case do.During():
                 return await self._during(step)
@@ -132,6 +133,8 @@ class Play:
                 if not self.evidence.effect(step.awaited.name).met:
                     await self.run(step.steps)
                 return Found()
+            case do.Tapped():
+                return Found(heard=await self._tapped(step))
             case do.Wait():
                 await self.clock.sleep(step.duration)
                 return Found()
@@ -315,6 +318,19 @@ class Play:
         found = Found(reports=told)
         self.found[step.load.name] = found
         return found
+
+    async def _tapped(self, step: do.Tapped) -> Heard:
+        """Steps are carried out once tap is known to listen."""
+        begun = self.clock.monotonic()
+        told = self.edges.cluster.tap(self.stage.meshed, step.deployment, step.path)
+        async with listening(told, self.clock) as heard:
+            while not heard.anything and self.clock.monotonic() - begun < step.bound.total_seconds():
+                await self._calls(step.actor, step.lead)
+                await heard.something_within(step.every)
+            if heard.events:
+                await self.run(step.steps)
+                await heard.ended(step.ends, step.patience, step.quiet)
+            return heard.told(begun)
 
     async def _outcome(self, pod: str, call: Call, order: str) -> Report | StewardError:
         try:

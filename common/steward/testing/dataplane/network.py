@@ -139,6 +139,10 @@ class Network:
             return await self._outside(real, port)
         return await open_stream(ip, port, source=Addresses.proxy(own.ip))
 
+    def lets(self, source: Member, ip: str, port: int) -> bool:
+        """Whether what a pod sends arrives at a port of another one."""
+        return self._arrives(source.pod, source.settings.ip, ip, port)
+
     async def reach(self, ip: str, port: int) -> Stream:
         """The application inside of a pod, as its own proxy reaches it."""
         return await open_stream(Addresses.inside(ip), port, source=ip)

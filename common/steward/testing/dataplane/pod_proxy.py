@@ -27,6 +27,7 @@ from steward.testing.dataplane.proxy.outbound_context import OutboundContext
 from steward.testing.dataplane.proxy.ports import Discovery
 from steward.testing.dataplane.proxy.span_exporter import SpanExporter
 from steward.testing.dataplane.proxy.stream import Stream
+from steward.testing.dataplane.proxy.taps import Taps
 from steward.testing.dataplane.proxy.trust_drift import drifting
 from steward.testing.linkerd.objects import COMPONENT
 from steward.testing.linkerd.proxy import PROXY
@@ -57,6 +58,7 @@ class PodProxy:
         self.settings: ProxySettings = settings_of(around.control.world, pod)
         self.metrics = ProxyMetrics(self.settings, around.clock, around.timings, around.faults)
         self.log = ProxyLog()
+        self.taps = Taps(self.settings, around.faults)
         self._around = around
         self._key = (namespace_of(pod), name_of(pod))
         self._pod = pod
@@ -85,7 +87,17 @@ class PodProxy:
         tracing = self._exporter.tracing if self._exporter is not None else None
         self.inbound = InboundProxy(
             InboundContext(
-                settings, credentials, self.policy, self._reach, metrics, clock, timings, faults, self.log, tracing
+                settings,
+                credentials,
+                self.policy,
+                self._reach,
+                metrics,
+                clock,
+                timings,
+                faults,
+                self.log,
+                tracing,
+                self.taps,
             )
         )
         self.member = Member(pod, settings, self)

@@ -12,6 +12,7 @@ from aiohttp import web
 from steward.clock import Clock
 from steward.jsonvalue import Json, dig
 from steward.testing.kubernetes.access import Access
+from steward.testing.kubernetes.aggregation import Aggregation
 from steward.testing.kubernetes.endpoints import Endpoints, Reply
 from steward.testing.kubernetes.faults import (
     Asked,
@@ -33,6 +34,7 @@ from steward.testing.kubernetes.store import as_json
 from steward.testing.kubernetes.watch import Watch
 
 _LARGEST_BODY = 3 * 1024 * 1024
+_BYTES = "application/octet-stream"
 
 
 @dataclass(slots=True)
@@ -45,6 +47,7 @@ class Front:
     audit: deque[AuditEntry]
     clock: Clock
     ports: PodPorts
+    aggregation: Aggregation
     hooks: list[WriteHook] = field(default_factory=list)
     watches: set[Watch] = field(default_factory=set)
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
@@ -52,14 +55,16 @@ class Front:
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """The answer, or what a fault makes of it."""
         try:
-            asked = await self._read(request)
+            raw = await self._read(request)
+            asked = self._asked(request, raw)
             met = list(self.faults.met_by(asked)) if self.faults.injected else []
             for fault in met:
                 spoilt = await self._before(request, fault)
                 if spoilt is not None:
                     return spoilt
-            if self.ports.serves(asked):
-                return await self.ports.forward(request, asked)
+            elsewhere = await self._elsewhere(request, asked, raw)
+            if elsewhere is not None:
+                return elsewhere
             reply = await self._carry_out(asked)
         except Refusal as refusal:
             return _response(Reply(refusal.code, refusal.status()))
@@ -70,6 +75,12 @@ class Front:
         if Hang(after=True) in met:
             return await self._hang(request)
         return _response(reply) if reply.watch is None else await self._stream(request, reply.watch)
+
+    async def _elsewhere(self, request: web.BaseRequest, asked: Asked, raw: bytes) -> web.StreamResponse | None:
+        """The answer of somebody else: a kubelet, or whoever serves an API of their own."""
+        if self.aggregation.serves(asked.path):
+            return await self.aggregation.forward(request, asked, raw)
+        return await self.ports.forward(request, asked) if self.ports.serves(asked) else None
 
     async def _before(self, request: web.BaseRequest, fault: Fault) -> web.StreamResponse | None:
         match fault:
@@ -87,21 +98,26 @@ class Front:
                 return _broken(request)
         return None
 
-    async def _read(self, request: web.BaseRequest) -> Asked:
+    async def _read(self, request: web.BaseRequest) -> bytes:
         raw = await request.content.read() if request.can_read_body else b""
         if len(raw) > _LARGEST_BODY:
             raise Refusal(413, "RequestEntityTooLarge", f"Request entity too large: limit is {_LARGEST_BODY}")
+        return raw
+
+    def _asked(self, request: web.BaseRequest, raw: bytes) -> Asked:
+        headers = request.headers
+        content_type = headers.get("Content-Type", "").partition(";")[0]
         try:
-            body: Json = orjson.loads(raw) if raw else None
+            # What is no text is for an API of others, or for nobody.
+            body: Json = orjson.loads(raw) if raw and content_type != _BYTES else None
         except orjson.JSONDecodeError as error:
             raise bad_request(f"the object provided is unrecognized: {error}") from error
-        headers = request.headers
         return Asked(
             method=request.method,
             path=request.rel_url.raw_path,
             query=dict(request.rel_url.query),
             body=body,
-            content_type=headers.get("Content-Type", "").partition(";")[0],
+            content_type=content_type,
             agent=headers.get("User-Agent", ""),
             user=self.access.identify(headers.get("Authorization", "")),
         )

@@ -23,6 +23,7 @@ from steward.jsonvalue import JsonObject
 from steward.kube.resources import Resource
 from steward.testing.kubernetes.access import Access, Rule
 from steward.testing.kubernetes.admission import Admit, Webhook
+from steward.testing.kubernetes.aggregation import Aggregation
 from steward.testing.kubernetes.cluster import ClusterState
 from steward.testing.kubernetes.deletion import Undertaker
 from steward.testing.kubernetes.discovery import VERSION
@@ -57,7 +58,10 @@ class FakeKubernetes:
         about: JsonObject = {**VERSION, "gitVersion": version}
         self.endpoints = Endpoints(self.cluster, undertaker, self.access, about, bookmark_every)
         self._ports = PodPorts(self.cluster)
-        self._front = Front(self.endpoints, self.access, self.faults, self.audit, self.clock, self._ports)
+        self._aggregation = Aggregation(self.cluster, self.access, self.clock)
+        self._front = Front(
+            self.endpoints, self.access, self.faults, self.audit, self.clock, self._ports, self._aggregation
+        )
         self._runner: web.ServerRunner | None = None
         self._server: web.Server | None = None
         self._port = 0
@@ -137,6 +141,13 @@ class FakeKubernetes:
     def listen(self, namespace: str, pod: str, port: int, local_port: int) -> None:
         """Let a listener of the test on loopback stand for a port of a pod, so that it can be forwarded."""
         self._ports.listeners[(namespace, pod, port)] = local_port
+
+    def aggregate(self, namespace: str, service: str, local_port: int | None) -> None:
+        """Let a TLS listener on loopback stand for a Service that an APIService names; None: nobody is behind it."""
+        if local_port is None:
+            self._aggregation.listeners.pop((namespace, service), None)
+        else:
+            self._aggregation.listeners[(namespace, service)] = local_port
 
     def log(self, namespace: str, pod: str, container: str, read: Callable[[], str]) -> None:
         """Let what `read` returns be the log of a container; all of it, however far back somebody asks."""

@@ -40,6 +40,7 @@ from services.conformance.core.probes import (
     streams,
     timeouts,
     topology,
+    viz,
     webhooks,
 )
 from steward.conformance.results import Safety, Tier
@@ -77,6 +78,7 @@ FAMILIES: tuple[tuple[Probe, ...], ...] = (
     streams.PROBES,
     timeouts.PROBES,
     topology.PROBES,
+    viz.PROBES,
     webhooks.PROBES,
 )
 

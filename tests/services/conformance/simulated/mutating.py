@@ -5,12 +5,12 @@ from pathlib import Path
 from services.conformance.engine.runner import Outcome
 from steward.conformance.results import Verdict
 from tests.services.conformance.mutations.mutation import Mutation
-from tests.services.conformance.simulated.theatre import opened
+from tests.services.conformance.simulated.theatre import needs_viz, opened
 
 
 async def tried(mutation: Mutation, url: str, folder: Path) -> Outcome:
     """What the probe says of a mesh that is broken so."""
-    async with opened(url, folder) as theatre:
+    async with opened(url, folder, viz=needs_viz(mutation.probe)) as theatre:
         stage = await theatre.stage()
         await mutation.break_it(theatre.plane, stage)
         return await theatre.play(mutation.probe)

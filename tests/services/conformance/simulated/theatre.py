@@ -27,7 +27,7 @@ from services.conformance.core.manifests import (
 from services.conformance.core.ports import Edges
 from services.conformance.core.probe import Probe
 from services.conformance.core.probes import PROBES
-from services.conformance.core.stage import Port, Stage, Timings
+from services.conformance.core.stage import Need, Port, Stage, Timings
 from services.conformance.edges.agents import Agents
 from services.conformance.edges.cluster import ProbedCluster
 from services.conformance.edges.control_plane import Controllers
@@ -54,6 +54,7 @@ from steward.testing.dataplane.config import Timings as PlaneTimings
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.mesh import SimulatedMesh
+from steward.testing.viz.extension import SimulatedViz
 
 LINKERD = "edge-26.8.3"
 IMAGE = "exerciser"
@@ -117,6 +118,11 @@ class Theatre:
         assert not missing, f"no agent in {', '.join(sorted(missing))}"
 
 
+def needs_viz(feature: str) -> bool:
+    """Whether a feature is there with the extension only, which costs every other one its time."""
+    return Need.VIZ in by_id(feature).needs
+
+
 def by_id(feature: str) -> Probe:
     """The probe of a feature."""
     return next(probe for probe in PROBES if probe.id == feature)
@@ -149,6 +155,7 @@ async def opened(
     plane: PlaneTimings = PLANE,
     nodes: tuple[str, ...] = (),
     values: JsonObject | None = None,
+    viz: bool = False,
 ) -> AsyncIterator[Theatre]:
     """A healthy mesh, and the cast on it."""
     clock = SystemClock()
@@ -168,6 +175,8 @@ async def opened(
         await stack.enter_async_context(simulated)
         await mesh.install(LINKERD, overrides=values)
         await simulated.settled()
+        if viz:
+            await stack.enter_async_context(SimulatedViz(simulated))
         surveyor = Surveyor(kube, "linkerd")
         edges = Edges(
             agents,

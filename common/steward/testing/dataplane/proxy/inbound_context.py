@@ -10,6 +10,7 @@ from steward.testing.dataplane.faults import Fault, Faults
 from steward.testing.dataplane.proxy.application import Reach
 from steward.testing.dataplane.proxy.metrics import ProxyMetrics
 from steward.testing.dataplane.proxy.ports import Credentials
+from steward.testing.dataplane.proxy.taps import Taps
 from steward.testing.dataplane.proxy.tracing import Tracing
 
 _KEPT = 2000
@@ -46,6 +47,7 @@ class InboundContext:
     faults: Faults
     log: ProxyLog = field(default_factory=ProxyLog)
     tracing: Tracing | None = None
+    taps: Taps | None = None
 
     def broken(self, fault: Fault) -> bool:
         """Whether this proxy has the fault."""

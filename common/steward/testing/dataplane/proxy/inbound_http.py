@@ -136,7 +136,14 @@ class InboundHttp:
         if self._context.broken(PROTOCOL_NOT_RESTORED) and dict(arrival.tls).get("tls") == "true":
             carried = with_header(request.headers, ORIGINAL_PROTOCOL, request.version.value)
             request = replace(request, version=Version.HTTP2, headers=carried)
-        return await self._ask_application(arrival, request, figures)
+        if self._context.taps is None:
+            return await self._ask_application(arrival, request, figures)
+        tapped = self._context.taps.request(arrival, request)
+        try:
+            return tapped.answered(await self._ask_application(arrival, request, figures))
+        except BaseException:
+            tapped.ended()
+            raise
 
     async def _ask_application(self, arrival: Arrival, request: Request, figures: ResponseFigures) -> Response:
         if self._shedding_until.get(arrival.port, 0.0) > self._context.clock.monotonic():

@@ -23,6 +23,7 @@ from services.conformance.core.steps import (
     Removed,
     Stated,
     Step,
+    Tapped,
     Tried,
     Unless,
     Until,
@@ -43,7 +44,7 @@ def flat(steps: tuple[Step, ...]) -> Iterator[Step]:
     """All steps, those within others too."""
     for step in steps:
         yield step
-        if isinstance(step, Unless):
+        if isinstance(step, Unless | Tapped):
             yield from flat(step.steps)
         if isinstance(step, During):
             # What the load saw is found under the name of the step that it is part of, too.
