@@ -43,6 +43,7 @@ FEATURES = (
     "ratelimit.identity",
     "egress.deny",
     "obs.policy-status",
+    "obs.trace",
     "life.shutdown",
 )
 """Between them they touch every kind of object that a probe reads or makes."""
