@@ -52,6 +52,7 @@ FEATURES = (
     "obs.policy-status",
     "exp.external-workload",
     "obs.viz.tap",
+    "obs.trace",
     "life.shutdown",
 )
 """Between them they touch every kind of object that a probe reads or makes."""

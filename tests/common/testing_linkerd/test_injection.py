@@ -238,3 +238,31 @@ def test_only_a_pod_that_asks_to_be_an_ingress_gets_a_proxy_in_ingress_mode(wish
     (_, proxy) = rows(let_in(pod_annotations={"linkerd.io/inject": wish}).pod, "spec", "initContainers")
     environment = {text(one, "name"): text(one, "value") for one in rows(proxy, "env")}
     assert environment.get("LINKERD2_PROXY_INGRESS_MODE", "") == mode
+
+
+def _added(**variables: str) -> dict[str, str]:
+    rendered = json.dumps([{"name": name, "value": value} for name, value in variables.items()])
+    return {"config.linkerd.io/proxy-additional-env": rendered}
+
+
+def _variables(injected: JsonObject) -> dict[str, str]:
+    proxy = next(one for one in rows(injected, "spec", "initContainers") if text(one, "name") == "linkerd-proxy")
+    return {text(one, "name"): text(one, "value") for one in rows(proxy, "env")}
+
+
+def test_variables_are_added_by_values_namespace_and_pod_and_the_nearest_wins() -> None:
+    values: list[Json] = [{"name": name, "value": "values"} for name in ("FIRST", "SECOND", "THIRD")]
+    around = namespace(**ENABLED, **_added(SECOND="namespace", THIRD="namespace"))
+    by = injector("edge-26.8.3", proxy={"additionalEnv": values})
+    got = _variables(inject(pod(_added(THIRD="pod", FOURTH="pod")), namespace=around, injector=by).pod)
+    assert [got[name] for name in ("FIRST", "SECOND", "THIRD", "FOURTH")] == ["values", "namespace", "pod", "pod"]
+
+
+def test_an_injector_that_is_too_old_adds_no_variables_by_annotation() -> None:
+    assert "ONE" in _variables(let_in("edge-26.6.3", _added(ONE="1")).pod)
+    assert "ONE" not in _variables(let_in("edge-26.5.4", _added(ONE="1")).pod)
+
+
+def test_what_is_no_list_of_variables_adds_none() -> None:
+    nonsense = {"config.linkerd.io/proxy-additional-env": "ONE=1"}
+    assert _variables(let_in(pod_annotations=nonsense).pod) == _variables(let_in().pod)

@@ -14,12 +14,12 @@ from steward.jsonvalue import JsonObject, flag, rows, strings
 _CALLS = "control_response_total"
 
 
-def _cp_unreachable(_stage: Stage, evidence: Evidence) -> str | None:
+def _cp_unreachable(stage: Stage, evidence: Evidence) -> str | None:
     told = evidence.told(why.DESTINATIONS) if why.DESTINATIONS in evidence else None
     if isinstance(told, NotTold) and told.code in ("Unavailable", "DeadlineExceeded"):
         return f"destination answers {told.code}: {told.message}"
     failures = {
-        name: _failures(evidence, before, after)
+        name: _failures(stage, evidence, before, after)
         for name, before, after in (
             ("client", why.CLIENT_BEFORE, why.CLIENT_AFTER),
             ("server", why.SERVER_BEFORE, why.SERVER_AFTER),
@@ -30,11 +30,15 @@ def _cp_unreachable(_stage: Stage, evidence: Evidence) -> str | None:
     return _without_controllers(evidence)
 
 
-def _failures(evidence: Evidence, before: str, after: str) -> float:
-    """Failed calls to destination and policy. A proxy whose certificate has expired asks identity in vain for ever."""
+def _failures(stage: Stage, evidence: Evidence, before: str, after: str) -> float:
+    """Failed calls to destination and policy. A proxy whose certificate has expired asks identity in vain for ever.
+
+    Proxies count their calls to a collector of traces here too, which is no part of the control plane.
+    """
     failed = {"classification": "failure"}
     asked = {addr for page in pages_of(evidence, after).values() for addr in page.values(_CALLS, "addr", **failed)}
-    others = sorted(addr for addr in asked if not addr.startswith("linkerd-identity"))
+    home = f".{stage.linkerd_namespace}.svc."
+    others = sorted(addr for addr in asked if home in addr and not addr.startswith("linkerd-identity"))
     return sum(growth_of(evidence, before, after, _CALLS, addr=addr, **failed) for addr in others)
 
 

@@ -22,6 +22,7 @@ WISHES = st.builds(
     close=st.booleans(),
     close_after=st.none() | st.integers(0, 100),
     retry_after=st.none() | st.integers(0, 100),
+    spans=st.text(max_size=20),
 )
 
 
