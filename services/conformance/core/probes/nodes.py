@@ -36,7 +36,7 @@ from steward.kube.resources import CONFIG_MAPS, PODS
 from steward.linkerd.mesh_config import CONFIG_MAP, UnreadableConfig, parse_config
 
 INIT, VALIDATOR = "linkerd-init", "linkerd-network-validator"
-"""Who redirects a pod's traffic, and who sees that the CNI plugin did."""
+"""Who redirects a pod's traffic, and who sees that the CNI plugin did (since Linkerd 2.13)."""
 TIMES = 2
 _MEMBERS = {
     CLIENT: CLIENT_ACCOUNT,
@@ -62,10 +62,15 @@ class Seat:
 def _cast(stage: Stage) -> Iterator[Seat]:
     """The pods with a proxy that every run has."""
     for actor, account in _MEMBERS.items():
-        places = stage.pods(actor)
-        for at, place in enumerate(places):
-            if place.ready:
-                yield Seat(actor if len(places) == 1 else f"{actor}-{at}", place, account)
+        yield from _of(stage, actor, account)
+
+
+def _of(stage: Stage, actor: str, account: str) -> Iterator[Seat]:
+    """The pods of an actor that are ready, each by a name of its own where there are several."""
+    places = stage.pods(actor)
+    for at, place in enumerate(places):
+        if place.ready:
+            yield Seat(actor if len(places) == 1 else f"{actor}-{at}", place, account)
 
 
 def seats(stage: Stage) -> tuple[Seat, ...]:
@@ -79,9 +84,7 @@ def seats(stage: Stage) -> tuple[Seat, ...]:
 def _clients(stage: Stage) -> Iterator[Seat]:
     """The clients of the nodes that the suite names, as far as they came up."""
     for at in range(len(stage.nodes)):
-        for place in stage.pods(f"{ON_NODE}{at}"):
-            if place.ready:
-                yield Seat(f"{ON_NODE}{at}", place, CLIENT_ACCOUNT)
+        yield from _of(stage, f"{ON_NODE}{at}", CLIENT_ACCOUNT)
 
 
 def _called(stage: Stage, at: int) -> Place:
@@ -270,8 +273,13 @@ def _listed(failing: dict[str, list[str]]) -> str:
 
 def _all_there(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
     """A node whose client does not come up, for whatever other reason, says nothing about the mesh."""
-    there = {seat.actor for seat in _clients(stage)} | {_actor(pod) for pod in _stuck(evidence, INIT, VALIDATOR)}
-    missing = [node for at, node in enumerate(stage.nodes) if f"{ON_NODE}{at}" not in there]
+    stuck = {_actor(pod) for pod in _stuck(evidence, INIT, VALIDATOR)}
+    actors = {f"{ON_NODE}{at}": node for at, node in enumerate(stage.nodes)}
+    missing = [
+        node
+        for actor, node in actors.items()
+        if actor not in stuck and not any(place.ready for place in stage.pods(actor))
+    ]
     if missing:
         raise Unseen("stage", f"no client came up on {', '.join(missing)}")
     return ()
@@ -410,5 +418,6 @@ EVERY_NODE = Probe(
     ),
     diagnosis=_diagnosis,
     depends_on=("inj.levels",),
+    since="2.13",
     bound=timedelta(minutes=3),
 )

@@ -82,6 +82,7 @@ class World:
     agents: TinyMesh
     probes: tuple[Probe, ...]
     log_level: str = "error"
+    tempo: TempoSettings = TEMPO
     clock: SystemClock = field(default_factory=SystemClock)
 
     def start(self, *, identity: str = "one") -> Replica:
@@ -97,7 +98,7 @@ class World:
             cluster=ClusterSettings(kubeconfig=self.kubernetes.kubeconfig()),
             lease=LeaseSettings(duration=timedelta(seconds=2)),
             log=LogSettings(level=self.log_level),
-            conformance=ConformanceGroup(identity=identity, image="exerciser:test", tempo=TEMPO),
+            conformance=ConformanceGroup(identity=identity, image="exerciser:test", tempo=self.tempo),
         )
         return Replica(asyncio.create_task(self._serve(settings, registry)), registry)
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from services.conformance.core.ledger import EXERCISED, reason_of, status_of
+from services.conformance.core.ledger import DEPLOYED, EXERCISED, reason_of, status_of
 from services.conformance.core.probe import Probe
 from services.conformance.core.safety import namespace_name
 from services.conformance.core.stage import Need
@@ -16,6 +16,7 @@ from steward.events.conformance import (
 )
 from steward.jsonvalue import JsonObject, text, texts
 from steward.kube.resources import CONFIG_MAPS, CONFORMANCE_RUNS, CONFORMANCE_SUITES, DEPLOYMENTS, NAMESPACES, PODS
+from steward.resources.base import ConditionStatus, condition_of
 from steward.resources.conformance_run import ConformanceRun, RunPhase
 from steward.resources.conformance_suite import ConformanceSuite
 from steward.testing.kubernetes.faults import Delay
@@ -199,6 +200,21 @@ async def test_without_agents_nothing_is_said_of_the_mesh() -> None:
             run = await around.until(over)
         assert reason_of(run, EXERCISED) == "StoppedByPerson"
         assert around.namespaces() == []
+
+
+async def test_a_node_whose_client_does_not_come_up_keeps_no_run_from_beginning() -> None:
+    async with world(probe("mtls.identity")) as around:
+        around.tempo = around.tempo.model_copy(update={"deploy": timedelta(seconds=1)})
+        around.create_suite(nodeNames=["node-1", "node-9"], footprint={"maxPods": 14})
+        around.create_run()
+        async with around.running():
+            run = await around.until(over)
+        assert verdicts(run) == {"mtls.identity": "Passed"}
+        deployed = condition_of(status_of(run).conditions, DEPLOYED)
+        assert deployed is not None
+        assert (deployed.status, deployed.reason) == (ConditionStatus.TRUE, "NodesMissing")
+        assert "cm-node-1: 0 of 1 ready" in deployed.message
+        assert "cm-node-0" not in deployed.message
 
 
 async def test_a_run_without_a_mesh_is_refused_with_the_reason() -> None:
