@@ -245,7 +245,7 @@ class Tapped:
     lead: Call
     ends: int
     bound: timedelta
-    every: timedelta = timedelta(milliseconds=200)
+    every: timedelta = timedelta(milliseconds=500)
     patience: timedelta = timedelta(seconds=5)
     quiet: timedelta = timedelta(milliseconds=500)
     """What would be told in vain, or twice, has this long to come."""

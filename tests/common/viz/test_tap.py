@@ -5,18 +5,20 @@ from contextlib import aclosing, asynccontextmanager
 
 import pytest
 
+from steward.jsonvalue import rows, text
 from steward.kube.client import Kube
 from steward.kube.resources import API_SERVICES
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.kubernetes.access import Rule
 from steward.testing.kubernetes.server import FakeKubernetes
 from steward.testing.linkerd.mesh import SimulatedMesh
-from steward.testing.viz.extension import SimulatedViz
+from steward.testing.viz.extension import SimulatedViz, trust_another
 from steward.viz.events import TapRefused
 from steward.viz.framing import Malformed, messages, payload
 from steward.viz.tap import API_SERVICE, Target, tap
 
 _WATCH = Rule(("watch",), ("tap.linkerd.io",), ("deployments/tap",))
+_READ = Rule(("get",), ("apiregistration.k8s.io",), ("apiservices",))
 
 
 @asynccontextmanager
@@ -63,6 +65,29 @@ async def test_without_the_extension_there_is_nothing_to_ask() -> None:
         plane.mesh.delete(API_SERVICES, API_SERVICE)
         status, _ = await _refusal(kube, Target("shop", "web"))
     assert status == 404
+
+
+async def _available(kube: Kube) -> tuple[str, str]:
+    (condition,) = rows(await kube.get(API_SERVICES, API_SERVICE), "status", "conditions")
+    return text(condition, "status"), text(condition, "reason")
+
+
+async def test_a_certificate_that_the_api_server_does_not_trust_makes_tap_unavailable() -> None:
+    async with _viz(_WATCH, _READ) as (kube, plane):
+        assert (await _refusal(kube, Target("shop", "web")))[0] == 200
+        assert await _available(kube) == ("True", "Passed")
+        trust_another(plane.mesh)
+        assert await _refusal(kube, Target("shop", "web")) == (503, "service unavailable")
+        assert await _available(kube) == ("False", "FailedDiscoveryCheck")
+
+
+async def test_without_a_pod_of_tap_it_is_unavailable_until_there_is_one() -> None:
+    async with _viz(_WATCH, _READ) as (kube, plane):
+        for replicas, status, available in ((0, 503, ("False", "MissingEndpoints")), (1, 200, ("True", "Passed"))):
+            plane.mesh.change("Deployment", "linkerd-viz", "tap", {"spec": {"replicas": replicas}})
+            await plane.settled()
+            assert (await _refusal(kube, Target("shop", "web")))[0] == status
+            assert await _available(kube) == available
 
 
 async def _chunks(*parts: bytes) -> AsyncIterator[bytes]:

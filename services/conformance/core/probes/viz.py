@@ -96,8 +96,8 @@ def _silence(heard: Heard) -> str:
 
 
 def _told_truly(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]:
-    replies = evidence.replies("calls")
-    told = [each for each in exchanges(evidence.heard("tapped")) if each.path.startswith(f"{_COUNTED}/")]
+    replies, heard = evidence.replies("calls"), evidence.heard("tapped")
+    told = [each for each in exchanges(heard) if each.path.startswith(f"{_COUNTED}/")]
     passed = sorted(reply.echo.path.partition("?")[0] for reply in replies if reply.echo is not None)
     paths = sorted(each.path for each in told)
     return (
@@ -105,7 +105,7 @@ def _told_truly(stage: Stage, evidence: Evidence) -> tuple[AssertionResult, ...]
         check(
             "tap tells of each call, once",
             expected=f"the {_CALLS} paths that the application saw",
-            observed=_compared(passed, paths),
+            observed=_compared(passed, paths) + (f"; then {_silence(heard)}" if heard.refused is not None else ""),
             ok=len(passed) == _CALLS and paths == passed,
         ),
         check(

@@ -74,6 +74,12 @@ def test_a_request_that_is_not_told_of_is_missed() -> None:
     assert "tap tells of each call, once" in _wrong(_all()[3:])
 
 
+def test_tap_that_ends_in_between_is_told_of() -> None:
+    found = _evidence(Heard(tuple(_all()[:30]), after=0.2, refused=TapRefused(0, "connection broke")))
+    seen = next(each for each in _TAP.proof(_STAGE, found) if each.name == "tap tells of each call, once")
+    assert seen.observed == "10; 10 missing, 0 too many; then no answer: connection broke"
+
+
 def test_a_request_that_is_told_of_twice_is_one_too_many() -> None:
     again = [replace(event, stream=(1, 0)) for event in _exchange(7)]
     assert _wrong([*_all(), *again])[0] == "tap tells of each call, once"
