@@ -85,6 +85,10 @@ class Cluster(Protocol):
         """What a container wrote within the time until now."""
         ...
 
+    async def evict(self, pod: JsonObject) -> Turned | None:
+        """Ask a pod to go, as its disruption budgets allow; why not, where it is not let go."""
+        ...
+
     async def places(self, namespaces: Sequence[str]) -> Mapping[str, tuple[Place, ...]]:
         """The pods of these namespaces by what they play; those of a version also under its name."""
         ...

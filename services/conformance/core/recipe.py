@@ -9,6 +9,7 @@ from services.conformance.core.steps import (
     Calls,
     Destinations,
     During,
+    Evicted,
     InboundPolicy,
     Logged,
     Looked,
@@ -53,6 +54,9 @@ def line(step: Step) -> str:
             return f"apply {_objects(objects)}"
         case Removed(_, objects):
             return f"delete {_objects(objects)}"
+        case Evicted(_, actor, namespace, bound):
+            which = f"evict the pods of {actor} in {namespace} that are on one node, never all of them"
+            return f"{which}; ask again for {bound.total_seconds():g} s where a budget does not let them go"
         case Tried(_, thing):
             return f"create as a dry run {_objects((thing,))}"
         case _:

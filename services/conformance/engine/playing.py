@@ -14,6 +14,7 @@ from services.conformance.core.pages import NotAPage, Page, page_of
 from services.conformance.core.ports import Edges, Unable
 from services.conformance.core.schedule import Share, requests_of
 from services.conformance.core.stage import Place, Stage
+from services.conformance.engine.evicting import evicted
 from services.conformance.engine.logs import RECENT, logged
 from services.conformance.engine.scraping import pods_of, scraped
 from steward.clock import Clock
@@ -143,6 +144,8 @@ class Play:
                 for thing in step.objects:
                     await self._remove(thing)
                 return Found()
+            case do.Evicted():
+                return Found(drained=await evicted(step, self.stage, self.edges.cluster, self.clock))
             case do.Tried():
                 return Found(trial=await self.edges.cluster.attempt(step.object))
             case do.Looked() | do.LookedUntil() | do.Logged() | do.Ready():
