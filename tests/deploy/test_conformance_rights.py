@@ -12,6 +12,7 @@ from services.conformance.metrics import METRICS
 from services.conformance.service import serve
 from services.conformance.settings import AgentSettings, ConformanceGroup, ConformanceSettings
 from steward.clock import SystemClock
+from steward.conformance.results import Safety
 from steward.jsonvalue import Json, JsonObject, text
 from steward.kube.resources import CONFORMANCE_RUNS, CONFORMANCE_SUITES, CRDS, NAMESPACES
 from steward.resources import KINDS
@@ -54,6 +55,7 @@ FEATURES = (
     "obs.viz.tap",
     "obs.trace",
     "life.shutdown",
+    "chg.node-drain",
 )
 """Between them they touch every kind of object that a probe reads or makes."""
 
@@ -97,7 +99,8 @@ async def test_a_run_needs_no_right_that_conformance_was_not_given(tmp_path: Pat
             await mesh.install("edge-26.8.3")
             await plane.settled()
             await stack.enter_async_context(SimulatedViz(plane))
-            kubernetes.cluster.create(CONFORMANCE_SUITES, {"metadata": {"name": "default"}, "spec": {}})
+            suite: JsonObject = {"allow": list(Safety), "footprint": {"maxPods": 20}}
+            kubernetes.cluster.create(CONFORMANCE_SUITES, {"metadata": {"name": "default"}, "spec": suite})
             only: list[Json] = list(FEATURES)
             run: JsonObject = {"metadata": {"name": "rightful"}, "spec": {"only": only}}
             kubernetes.cluster.create(CONFORMANCE_RUNS, run)
@@ -108,6 +111,7 @@ async def test_a_run_needs_no_right_that_conformance_was_not_given(tmp_path: Pat
             serving.cancel()
             await asyncio.wait([serving])
             status = _status(kubernetes)
+            assert {*FEATURES} <= {each.feature for each in status.features}
             unwell = [f"{each.feature}: {each.message}" for each in status.features if each.verdict != "Passed"]
             assert unwell == []
             assert status.outcome == "Passed"

@@ -69,6 +69,18 @@ class NotTold:
 
 
 @dataclass(frozen=True, slots=True)
+class Drained:
+    """How pods of one node were evicted."""
+
+    node: str
+    before: tuple[str, ...]
+    """All pods of the actor, as there were."""
+    gone: tuple[str, ...]
+    refused: Mapping[str, str]
+    """Those that were not let go, and why."""
+
+
+@dataclass(frozen=True, slots=True)
 class Scraped:
     """What a scraper got of one container."""
 
@@ -172,6 +184,13 @@ class Evidence:
             raise Unseen(step, "nothing was read")
         return found.objects
 
+    def drained(self, step: str) -> Drained:
+        """Which pods were evicted."""
+        found = self._found(step)
+        if found.drained is None:
+            raise Unseen(step, "nothing was evicted")
+        return found.drained
+
     def logs(self, step: str) -> Mapping[str, tuple[str, ...]]:
         """Lines of a log, by pod."""
         found = self._found(step)
@@ -233,6 +252,7 @@ class Found:
     effect: Effect | None = None
     objects: tuple[JsonObject, ...] | None = None
     logs: Mapping[str, tuple[str, ...]] | None = None
+    drained: Drained | None = None
     trial: Would | Turned | None = None
     told: Told | NotTold | None = None
     heard: Heard | None = None

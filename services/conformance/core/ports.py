@@ -94,6 +94,10 @@ class Cluster(Protocol):
         """Listen to the requests of a Deployment whose path begins so; raises TapRefused."""
         ...
 
+    async def evict(self, pod: JsonObject) -> Turned | None:
+        """Ask a pod to go, as its disruption budgets allow; why not, where it is not let go."""
+        ...
+
     async def places(self, namespaces: Sequence[str]) -> Mapping[str, tuple[Place, ...]]:
         """The pods of these namespaces by what they play; those of a version also under its name."""
         ...

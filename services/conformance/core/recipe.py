@@ -9,6 +9,7 @@ from services.conformance.core.steps import (
     Calls,
     Destinations,
     During,
+    Evicted,
     InboundPolicy,
     Logged,
     Looked,
@@ -31,6 +32,7 @@ from services.conformance.core.steps import (
 from steward.jsonvalue import JsonObject, rows, text
 
 _Talking = Calls | Until | During | Unless | Pages | Asked | Released
+_Writing = Applied | Stated | Removed | Evicted | Tried
 _Asking = Scrapes | Destinations | Profile | OutboundPolicy | InboundPolicy
 
 
@@ -53,16 +55,27 @@ def line(step: Step) -> str:
             return f"tap {step.deployment} for {step.path}; {step.actor}: {said(step.lead)} until it is told, then:"
         case Scrapes() | Destinations() | Profile() | OutboundPolicy() | InboundPolicy():
             return _asking(step)
+        case Applied() | Stated() | Removed() | Evicted() | Tried():
+            return _writing(step)
+        case _:
+            return _waiting(step)
+
+
+def _writing(step: _Writing) -> str:
+    match step:
         case Applied(_, objects):
             return f"apply {_objects(objects)}"
         case Stated(_, thing):
             return f"write the status of {_objects((thing,))}: {_conditions(thing)}"
         case Removed(_, objects):
             return f"delete {_objects(objects)}"
+        case Evicted(_, actor, namespace, bound):
+            which = f"evict the pods of {actor} in {namespace} that are on one node, never all of them"
+            return f"{which}; ask again for {bound.total_seconds():g} s where a budget does not let them go"
         case Tried(_, thing):
             return f"create as a dry run {_objects((thing,))}"
         case _:
-            return _waiting(step)
+            assert_never(step)
 
 
 def _talking(step: _Talking) -> str:

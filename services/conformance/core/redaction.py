@@ -62,6 +62,9 @@ def _shown(found: Found) -> JsonObject:
     made: JsonObject = {}
     if found.scraped is not None:
         made["scraped"] = {name: _scraped(each) for name, each in found.scraped.items()}
+    if found.drained is not None:
+        drained = found.drained
+        made["drained"] = {"node": drained.node, "gone": [*drained.gone], "refused": dict(drained.refused)}
     if found.logs is not None:
         made["logs"] = {pod: list(lines[:_MOST_LINES]) for pod, lines in found.logs.items()}
     return made

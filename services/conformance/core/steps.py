@@ -204,6 +204,19 @@ class Ready:
 
 
 @dataclass(frozen=True, slots=True)
+class Evicted:
+    """Evict the pods that an actor of the run has on one node, as a drain of that node would; never all it has.
+
+    Asked again, for as long as `bound`, where a budget does not let them go. Evidence: `Drained`.
+    """
+
+    name: str
+    actor: str
+    namespace: str
+    bound: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Wait:
     """Let time pass, and say for what."""
 
@@ -271,6 +284,7 @@ Step = (
     | OutboundPolicy
     | InboundPolicy
     | Ready
+    | Evicted
     | Wait
     | During
     | Unless

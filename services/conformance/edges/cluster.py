@@ -15,7 +15,7 @@ from services.conformance.edges.kinds import Kinds
 from services.conformance.edges.surveying import Surveyor
 from steward.jsonvalue import JsonObject, table, text, texts
 from steward.kube.client import Kube
-from steward.kube.errors import Conflict, Forbidden, Invalid, KubeError, NotFound
+from steward.kube.errors import Conflict, EvictionRefused, Forbidden, Invalid, KubeError, NotFound
 from steward.kube.resources import NAMESPACES, NODES, PODS
 from steward.linkerd.pods import trim
 from steward.resources.conformance_run import OwnedNamespace
@@ -113,6 +113,17 @@ class ProbedCluster:
         async with aclosing(tap(self.kube, Target(namespace, deployment, path))) as told:
             async for event in told:
                 yield event
+
+    async def evict(self, pod: JsonObject) -> Turned | None:
+        """Ask a pod to go, as its disruption budgets allow; why not, where it is not let go."""
+        name, namespace = text(pod, "metadata", "name"), text(pod, "metadata", "namespace")
+        try:
+            await self.kube.evict(namespace, name, uid=text(pod, "metadata", "uid"))
+        except NotFound:
+            return None
+        except (EvictionRefused, Forbidden, Conflict, Invalid) as error:
+            return Turned(error.code, error.message)
+        return None
 
     async def places(self, namespaces: Sequence[str]) -> Mapping[str, tuple[Place, ...]]:
         """The pods of these namespaces by what they play; those of a version also under its name."""

@@ -14,6 +14,7 @@ from services.conformance.core.pages import NotAPage, Page, page_of
 from services.conformance.core.ports import Edges, Unable
 from services.conformance.core.schedule import Share, requests_of
 from services.conformance.core.stage import Place, Stage
+from services.conformance.engine.evicting import evicted
 from services.conformance.engine.listening import listening
 from services.conformance.engine.logs import RECENT, logged
 from services.conformance.engine.scraping import pods_of, scraped
@@ -145,6 +146,8 @@ class Play:
         match step:
             case do.Applied() | do.Stated() | do.Removed() | do.Tried():
                 return await self._with_objects(step)
+            case do.Evicted():
+                return Found(drained=await evicted(step, self.stage, self.edges.cluster, self.clock))
             case do.Looked() | do.LookedUntil() | do.Logged() | do.Ready():
                 return await self._read(step)
             case _:

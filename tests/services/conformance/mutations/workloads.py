@@ -6,7 +6,7 @@ from services.conformance.core.stage import Port, Stage
 from services.conformance.core.targets import UNMESHED
 from steward.jsonvalue import Json, JsonObject, rows, table, text
 from steward.kube.mesh_resources import SERVERS
-from steward.kube.resources import CONFIG_MAPS, DEPLOYMENTS, SECRETS, SERVICES, Resource
+from steward.kube.resources import CONFIG_MAPS, DEPLOYMENTS, DISRUPTION_BUDGETS, SECRETS, SERVICES, Resource
 from steward.testing.dataplane.dataplane import SimulatedDataPlane
 from steward.testing.dataplane.faults import Fault, Scope
 from steward.testing.kubernetes.cluster import Patch
@@ -204,6 +204,17 @@ def controller_port_served(component: str, port: int) -> Breaking:
         await plane.settled()
 
     return named(f"{component}-{port}-under-a-server", serve)
+
+
+def kept_by_a_budget(app: str) -> Breaking:
+    """A disruption budget lets no pod of an app go."""
+
+    async def keep(plane: SimulatedDataPlane, stage: Stage) -> None:
+        spec: JsonObject = {"maxUnavailable": 0, "selector": {"matchLabels": {"app": app}}}
+        metadata: JsonObject = {"name": app, "namespace": stage.meshed}
+        plane.mesh.cluster.create(DISRUPTION_BUDGETS, {"metadata": metadata, "spec": spec})
+
+    return named(f"{app}-kept-by-a-budget", keep)
 
 
 def _patch(plane: SimulatedDataPlane, resource: Resource, name: str, namespace: str, body: Json) -> None:
