@@ -62,7 +62,7 @@ FEATURES = (
 
 def _settings(kubernetes: FakeKubernetes, nats: DeployedNats) -> ConformanceSettings:
     user = "system:serviceaccount:linkerd-steward:conformance"
-    rules = [each.simulated() for each in granted("conformance")]
+    rules = [each.simulated() for each in granted("conformance", "conformance", "conformance-logs")]
     return ConformanceSettings(
         bus=nats.as_user("conformance"),
         cluster=ClusterSettings(kubeconfig=kubernetes.add_user("token-of-conformance", user, rules)),

@@ -47,7 +47,7 @@ _MISSING: Mapping[Need, str] = {
     Need.INGRESS: "no meshed ingress is known: tell the service where it is",
     Need.TLS_APP_PROTOCOL: "this release knows no appProtocol linkerd.io/tls",
     Need.URL_REWRITE: "Linkerd's routes do not rewrite paths",
-    Need.POD_LOGS: "we may not read logs of pods: apply the ClusterRole linkerd-steward-conformance-logs",
+    Need.POD_LOGS: "we may not read logs of pods: add the component conformance-logs",
     Need.ZONE_AWARE_BALANCER: "zone-aware balancing is a part of the enterprise releases only",
 }
 _FIRST_TLS_APP_PROTOCOL = (2, 19)
