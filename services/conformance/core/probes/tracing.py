@@ -279,6 +279,9 @@ COLLECTOR_MISNAMED = Cause(
 
 def _unreachable(stage: Stage, evidence: Evidence) -> str | None:
     addr = _collector(stage)
+    if evidence.effect("told").met:
+        # An export that is under way has no answer yet.
+        return None
     asked, well = (
         growth_of(evidence, "traced-before", "traced-after", name, addr=addr, **labels)
         for name, labels in (("control_request_total", {}), ("control_response_total", {"classification": "success"}))

@@ -6,11 +6,15 @@ from dataclasses import replace
 import pytest
 
 from services.conformance.core import diagnosis as why
+from services.conformance.core.capability import ClusterSeen, capability
 from services.conformance.core.evidence import Found
 from services.conformance.core.orders import EACH_ATTEMPT, Call, Echo, Span, SpanKind, Target
 from services.conformance.core.probes.tracing import TRACE as PROBE
 from services.conformance.core.steps import Applied
+from steward.conformance.results import Capability
 from steward.jsonvalue import Json, JsonObject, rows, text, texts
+from steward.linkerd.knowledge import shipped
+from steward.linkerd.version import Version
 from tests.services.conformance.core.outbound_seen import Broken, Family, Steps, cases, controls, effect, healthy
 from tests.services.conformance.core.seen import (
     SERVER,
@@ -208,6 +212,13 @@ def test_the_collector_is_asked_for_by_the_identity_of_its_own_account_in_the_tr
         ADDRESS: f"sp.{STAGE.meshed}.svc.k8s.example:4317",
         IDENTITY: f"probe-server.{STAGE.meshed}.serviceaccount.identity.linkerd.mesh.example",
     }
+
+
+@pytest.mark.parametrize(
+    ("release", "can"), [("edge-26.5.4", Capability.UNSUPPORTED), ("edge-26.6.3", Capability.SUPPORTED)]
+)
+def test_it_is_tried_since_pods_choose_variables_of_their_proxies(release: str, can: Capability) -> None:
+    assert capability(PROBE, ClusterSeen(linkerd=Version.parse(release)), shipped()).capability is can
 
 
 @pytest.mark.parametrize("path", ["/?spans=~attempt~", "/"])
