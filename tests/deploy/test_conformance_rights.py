@@ -5,9 +5,14 @@ from contextlib import AsyncExitStack
 from datetime import timedelta
 from pathlib import Path
 
+import pytest
 from prometheus_client import CollectorRegistry
 
+from services.conformance.core.probe import Probe
+from services.conformance.core.probes import PROBES
 from services.conformance.core.probes.viz import TAPPED
+from services.conformance.core.steps import Applied, Removed
+from services.conformance.edges.kinds import PROBED
 from services.conformance.metrics import METRICS
 from services.conformance.service import serve
 from services.conformance.settings import AgentSettings, ConformanceGroup, ConformanceSettings
@@ -27,6 +32,8 @@ from steward.testing.linkerd.mesh import SimulatedMesh
 from steward.testing.viz.extension import SimulatedViz
 from tests.deploy.deployed_nats import DeployedNats, deployed_nats, password
 from tests.deploy.rights import granted
+from tests.services.conformance.core.probes.test_laws import of
+from tests.services.conformance.core.seen import STAGE
 from tests.services.conformance.engine.running import TEMPO
 from tests.services.conformance.simulated.theatre import IMAGE, container_of
 
@@ -42,6 +49,8 @@ FEATURES = (
     "inj.every-node",
     "inj.levels",
     "proto.http1",
+    "failfast.unreachable",
+    "topo.zone-hints",
     "route.path",
     "sp.routes",
     "authz.network",
@@ -122,3 +131,27 @@ async def test_a_run_needs_no_right_that_conformance_was_not_given(tmp_path: Pat
 def test_nobody_is_tapped_but_the_deployment_that_a_probe_brings_for_it() -> None:
     (rule,) = [each for each in granted("conformance") if "tap.linkerd.io" in each.groups]
     assert (rule.verbs, rule.resources, rule.names) == (("watch",), ("deployments/tap",), (TAPPED,))
+
+
+def _applied(probe: Probe) -> set[tuple[str, str]]:
+    """Group and kind of what a probe makes for good; what is only tried is another matter."""
+    objects = list(probe.objects(STAGE)) if probe.objects is not None else []
+    objects += [thing for step in of(probe) if isinstance(step, Applied | Removed) for thing in step.objects]
+    return {(text(thing, "apiVersion").rpartition("/")[0], text(thing, "kind")) for thing in objects}
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: probe.id)
+def test_whatever_a_probe_applies_may_be_made_and_changed_and_removed_and_is_found_when_it_was_left_over(
+    probe: Probe,
+) -> None:
+    rules = granted("conformance", "conformance")
+    kinds = {(each.group, each.kind): each for each in PROBED}
+    for group, kind in sorted(_applied(probe)):
+        resource = kinds[group, kind]
+        verbs = {
+            verb
+            for rule in rules
+            if not rule.names and group in rule.groups and resource.plural in rule.resources
+            for verb in rule.verbs
+        }
+        assert {"list", "create", "patch", "delete"} <= verbs, f"{probe.id}: {kind}"

@@ -11,7 +11,7 @@ from services.conformance.core.evidence import Turned, Would
 from services.conformance.core.ports import Landed, Unable
 from services.conformance.core.stage import Place
 from services.conformance.core.steps import Looked
-from services.conformance.edges.kinds import Kinds
+from services.conformance.edges.kinds import PROBED, Kinds
 from services.conformance.edges.surveying import Surveyor
 from steward.jsonvalue import JsonObject, table, text, texts
 from steward.kube.client import Kube
@@ -201,7 +201,7 @@ class ProbedCluster:
     async def leftovers(self, namespaces: Sequence[str]) -> tuple[JsonObject, ...]:
         """Objects that a probe applied and could not remove, because its process ended."""
         found: list[JsonObject] = []
-        for resource in await self.kinds.probed():
+        for resource in PROBED:
             for namespace in namespaces:
                 try:
                     found += (await self.kube.list(resource, namespace, labels=PROBE)).items

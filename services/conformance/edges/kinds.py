@@ -6,12 +6,13 @@ from services.conformance.core.ports import Unable
 from steward.jsonvalue import JsonObject, flag, rows, text
 from steward.kube.client import Kube
 from steward.kube.errors import NotFound
-from steward.kube.mesh_resources import MESH_RESOURCES
+from steward.kube.mesh_resources import MESH_RESOURCES, TRAFFIC_SPLITS
 from steward.kube.resources import (
     CONFIG_MAPS,
     CRON_JOBS,
     DAEMON_SETS,
     DEPLOYMENTS,
+    ENDPOINT_SLICES,
     JOBS,
     PODS,
     SERVICE_ACCOUNTS,
@@ -21,6 +22,8 @@ from steward.kube.resources import (
 )
 
 _WORKLOADS = (DEPLOYMENTS, STATEFUL_SETS, DAEMON_SETS, JOBS, CRON_JOBS, PODS)
+PROBED = (*MESH_RESOURCES, TRAFFIC_SPLITS, SERVICES, ENDPOINT_SLICES, CONFIG_MAPS, SERVICE_ACCOUNTS, *_WORKLOADS)
+"""Whatever probes apply, workloads last: what stands in front of them goes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +57,3 @@ class Kinds:
             if "/" not in plural:
                 resource = Resource(group, version, plural, text(each, "kind"), namespaced=flag(each, "namespaced"))
                 self._known[(api_version, resource.kind)] = resource
-
-    async def probed(self) -> tuple[Resource, ...]:
-        """Whatever probes apply, workloads last: what stands in front of them goes first."""
-        return (*MESH_RESOURCES, SERVICES, CONFIG_MAPS, SERVICE_ACCOUNTS, *_WORKLOADS)

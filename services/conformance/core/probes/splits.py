@@ -33,7 +33,7 @@ from services.conformance.core.targets import CLIENT, paced
 from steward.conformance.results import AssertionResult, Tier
 from steward.events.conformance import Rung
 from steward.jsonvalue import Json, JsonObject, walk, whole
-from steward.kube.resources import Resource
+from steward.kube.mesh_resources import TRAFFIC_SPLITS
 
 SAMPLE = 300
 SHARES = frozenset({80, 20})
@@ -44,7 +44,6 @@ FAULT = "p-fault"
 BROKEN = "p-fault-broken"
 SPLIT = "p-trafficsplit"
 FLIPS = 4
-TRAFFIC_SPLITS = Resource("split.smi-spec.io", "v1alpha1", "trafficsplits", "TrafficSplit")
 
 
 def _split(stage: Stage, name: str, first: int, second: int) -> JsonObject:
