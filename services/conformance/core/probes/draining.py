@@ -40,7 +40,8 @@ _MOST_OF_ONE_NODE = _PODS - 1
 _BUDGET = 0.01
 """What may be lost of all calls: a drain is planned, and everybody was told."""
 _RATE = 20
-_A_MOMENT = timedelta(milliseconds=500)
+_A_MOMENT = timedelta(seconds=1)
+_BEFOREHAND = timedelta(seconds=2)
 _AFTERWARDS = timedelta(seconds=2)
 _LET_GO = timedelta(seconds=30)
 _SAMPLE = 60
@@ -65,7 +66,7 @@ def _spread(deployment: JsonObject) -> JsonObject:
 
 def _load(stage: Stage) -> Call:
     """Answers take a moment, so that some are under way whenever a pod ends; for as long as replacing all may take."""
-    lasting = stage.timings.settle * 2 + _AFTERWARDS
+    lasting = _BEFOREHAND + _LET_GO + stage.timings.settle * 2 + _AFTERWARDS
     slow = Wishes(delay=_A_MOMENT).on("/slow")
     call = get(at_service(stage, _NAME), slow, times=round(_RATE * lasting.total_seconds()), timeout=5)
     return paced(call.model_copy(update={"concurrency": 60}), _RATE)
@@ -95,6 +96,7 @@ def _steps(stage: Stage) -> tuple[Step, ...]:
             "load",
             Calls("load", CLIENT, _load(stage)),
             (
+                Wait("beforehand", _BEFOREHAND, "calls are under way on every pod"),
                 Evicted("drained", _NAME, stage.meshed, _LET_GO),
                 LookedUntil("back", pods, _all_back, f"{_PODS} pods are ready", bound * 2),
                 Wait("afterwards", _AFTERWARDS, "the old pods end, and the new ones have calls"),
