@@ -11,7 +11,7 @@ import yaml
 
 from steward.conformance.reports import Form, RunReport, csv, html, junit, markdown, sonobuoy, written
 from steward.conformance.reports.document import confidence
-from steward.conformance.results import Verdict
+from steward.conformance.results import Actors, Verdict
 from tests.common.conformance.specimens import HOSTILE, feature, result, run
 
 
@@ -80,6 +80,14 @@ def test_the_page_says_what_is_broken_why_and_what_to_do() -> None:
 def test_the_matrix_has_a_column_for_each_node_of_a_client() -> None:
     page = html(run())
     assert [f"<span>{node}</span>" in page for node in ("node-0", "node-1", "node-2")] == [True] * 3
+
+
+def test_what_is_tried_on_many_nodes_is_in_the_column_of_each_that_fails_and_is_told_to_be_there() -> None:
+    actors = Actors(client_pod="cm-1", client_node="node-0", client_nodes=("node-2", "node-3"))
+    broken = result("inj.every-node", Verdict.FAILED, actors=actors)
+    page = html(RunReport(run="nodes", features=(feature("inj.every-node", broken),)))
+    assert [f"<span>node-{number}</span>" in page for number in range(4)] == [False, False, True, True]
+    assert "on node-2, node-3." in "".join(outline(page).words)
 
 
 def test_the_history_has_a_bar_for_each_result_up_to_sixty() -> None:

@@ -109,6 +109,8 @@ def _failure(feature: FeatureReport) -> str:
 
 def _where(result: FeatureResult) -> str:
     actors = result.actors
+    if actors.client_nodes:
+        return escape(f"Seen {result.at:%Y-%m-%d %H:%M:%S %Z} on {', '.join(actors.client_nodes)}. ")
     client = " on ".join(each for each in (actors.client_pod, actors.client_node) if each)
     servers = ", ".join(actors.server_pods[:4])
     said = f"from {client}" if client else ""
